@@ -1,1 +1,34 @@
-//! Nothing here yet.
+//! The agent's SQL engine: every source of facts about a host is a virtual table of an in-memory SQLite. Tables have
+//! osquery's names and columns where osquery has the table. Nothing is written and no program is started.
+//!
+//! ```no_run
+//! let engine = tables::Engine::open(tables::Host::running(), tables::Limits::default())?;
+//! let answer = engine.query("SELECT username FROM users WHERE uid = 0", &tables::Parameters::new())?;
+//! # Ok::<(), tables::Error>(())
+//! ```
+#![deny(unsafe_code)]
+
+mod accounts;
+mod budget;
+mod constraints;
+mod engine;
+mod error;
+mod functions;
+mod guard;
+mod host;
+mod osquery;
+mod registry;
+mod root;
+mod scan;
+mod schema;
+mod value;
+mod vtab;
+mod walk;
+
+pub use budget::Limits;
+pub use engine::{Engine, QueryOutput, Statement};
+pub use error::{Error, Result};
+pub use host::Host;
+pub use scan::Warning;
+pub use schema::{Column, ColumnType, Table};
+pub use value::{Parameters, Value};

@@ -1,0 +1,33 @@
+//! Which host the tables show: the running one, one whose root is mounted elsewhere, or an image.
+
+use std::path::PathBuf;
+
+/// The host that is scanned.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Its root folder, `/` or where it is mounted. Paths in rows are as on the host, without this prefix.
+    pub root: PathBuf,
+    /// Whether the running kernel belongs to that root: then processes, sockets and kernel settings are shown.
+    pub live: bool,
+    /// The procfs of that kernel; its process 1 must be the host's.
+    pub proc: PathBuf,
+    /// The sysfs of that kernel.
+    pub sys: PathBuf,
+}
+
+impl Host {
+    /// The host that this program runs on.
+    pub fn running() -> Self {
+        Self::node("/")
+    }
+
+    /// The host that this program runs on, with its root mounted at `root` (a container that sees the host's processes).
+    pub fn node(root: impl Into<PathBuf>) -> Self {
+        Host { root: root.into(), live: true, proc: "/proc".into(), sys: "/sys".into() }
+    }
+
+    /// A root without a kernel: a mounted disk or a container image.
+    pub fn image(root: impl Into<PathBuf>) -> Self {
+        Host { root: root.into(), live: false, proc: "/proc".into(), sys: "/sys".into() }
+    }
+}

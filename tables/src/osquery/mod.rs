@@ -1,0 +1,3 @@
+//! Tables with osquery's names, columns and types.
+
+pub(crate) mod users;

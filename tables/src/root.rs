@@ -1,0 +1,275 @@
+//! Opens what lies below a host's root. Links inside an image point where its author wanted: every path is resolved as
+//! if the root were `/` (`openat2(2)` with `RESOLVE_IN_ROOT`), and by hand where the kernel lacks that call.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+
+/// Links in one path, as the kernel's own limit.
+const MAX_LINKS: usize = 40;
+
+/// Whether the last part of a path may be a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Follow {
+    /// Yes, below the root. For paths that only administrators write.
+    Links,
+    /// No. For what lies in a folder that a user may write: a link there must not make the agent read for them.
+    Never,
+}
+
+/// What `statx(2)` says of a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Metadata {
+    /// The permissions with the set-id and sticky bits, without the type.
+    pub mode: u32,
+    pub kind: FileType,
+    pub uid: u32,
+    pub gid: u32,
+    pub inode: u64,
+    pub device: u64,
+    pub raw_device: u64,
+    pub size: u64,
+    pub block_size: u32,
+    pub links: u32,
+    pub accessed: i64,
+    pub modified: i64,
+    pub changed: i64,
+    pub born: i64,
+}
+
+impl Metadata {
+    fn of(stat: &rustix::fs::Statx) -> Self {
+        let mode = u32::from(stat.stx_mode);
+        Metadata {
+            mode: mode & 0o7777,
+            kind: FileType::from_raw_mode(mode),
+            uid: stat.stx_uid,
+            gid: stat.stx_gid,
+            inode: stat.stx_ino,
+            device: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
+            raw_device: rustix::fs::makedev(stat.stx_rdev_major, stat.stx_rdev_minor),
+            size: stat.stx_size,
+            block_size: stat.stx_blksize,
+            links: stat.stx_nlink,
+            accessed: stat.stx_atime.tv_sec,
+            modified: stat.stx_mtime.tv_sec,
+            changed: stat.stx_ctime.tv_sec,
+            born: stat.stx_btime.tv_sec,
+        }
+    }
+
+    pub fn is_dir(&self) -> bool {
+        self.kind == FileType::Directory
+    }
+
+    pub fn is_file(&self) -> bool {
+        self.kind == FileType::RegularFile
+    }
+}
+
+/// The name and type of an entry of a folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub name: OsString,
+    pub kind: FileType,
+}
+
+/// An opened root folder.
+#[derive(Debug)]
+pub(crate) struct Root {
+    folder: OwnedFd,
+    kernel_resolves: AtomicBool,
+}
+
+impl Root {
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let folder = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Root { folder, kernel_resolves: AtomicBool::new(true) })
+    }
+
+    /// Opens a regular file for reading; anything else is refused without waiting for it.
+    pub fn open_file(&self, path: &Path, follow: Follow) -> io::Result<(std::fs::File, Metadata)> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = self.resolve(path, flags, follow)?;
+        let metadata = metadata_of(&file)?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok((file.into(), metadata))
+    }
+
+    pub fn open_folder(&self, path: &Path, follow: Follow) -> io::Result<OwnedFd> {
+        self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, follow)
+    }
+
+    pub fn metadata(&self, path: &Path, follow: Follow) -> io::Result<Metadata> {
+        metadata_of(&self.resolve(path, OFlags::PATH | OFlags::CLOEXEC, follow)?)
+    }
+
+    /// Where a link points, as written in it.
+    pub fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        let link = self.resolve(path, OFlags::PATH | OFlags::CLOEXEC, Follow::Never)?;
+        let target = rustix::fs::readlinkat(&link, c"", Vec::new())?;
+        Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
+    }
+
+    pub fn file_system(&self, path: &Path) -> io::Result<rustix::fs::StatVfs> {
+        Ok(rustix::fs::fstatvfs(self.resolve(path, OFlags::PATH | OFlags::CLOEXEC, Follow::Links)?)?)
+    }
+
+    fn resolve(&self, path: &Path, flags: OFlags, follow: Follow) -> io::Result<OwnedFd> {
+        let flags = if follow == Follow::Never { flags | OFlags::NOFOLLOW } else { flags };
+        if self.kernel_resolves.load(Ordering::Relaxed) {
+            let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            match rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), how) {
+                // A sandbox that does not know the call answers EPERM; a plain EPERM comes again below.
+                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
+                    self.kernel_resolves.store(false, Ordering::Relaxed);
+                }
+                Err(rustix::io::Errno::AGAIN) => {
+                    return Ok(rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), how)?);
+                }
+                other => return Ok(other?),
+            }
+        }
+        self.resolve_by_hand(path, flags, follow)
+    }
+
+    /// Walks the path part by part, never letting the kernel follow a link itself.
+    fn resolve_by_hand(&self, path: &Path, flags: OFlags, follow: Follow) -> io::Result<OwnedFd> {
+        let mut waiting = parts_reversed(path);
+        let mut folders: Vec<OwnedFd> = Vec::new();
+        let mut links = 0;
+        while let Some(part) = waiting.pop() {
+            if part == ".." {
+                folders.pop();
+                continue;
+            }
+            let here = folders.last().unwrap_or(&self.folder).as_fd();
+            let found = rustix::fs::openat(
+                here,
+                part.as_os_str(),
+                OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
+            let kind = metadata_of(&found)?.kind;
+            let is_last = waiting.is_empty();
+            if kind == FileType::Symlink && !(is_last && follow == Follow::Never) {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(rustix::io::Errno::LOOP.into());
+                }
+                let target = rustix::fs::readlinkat(&found, c"", Vec::new())?.into_bytes();
+                if target.first() == Some(&b'/') {
+                    folders.clear();
+                }
+                waiting.extend(parts_reversed(Path::new(OsStr::from_bytes(&target))));
+            } else if is_last {
+                return Ok(rustix::fs::openat(here, part.as_os_str(), flags | OFlags::NOFOLLOW, Mode::empty())?);
+            } else {
+                folders.push(found);
+            }
+        }
+        let here = folders.last().unwrap_or(&self.folder).as_fd();
+        Ok(rustix::fs::openat(here, c".", flags, Mode::empty())?)
+    }
+}
+
+fn parts_reversed(path: &Path) -> Vec<OsString> {
+    path.components()
+        .rev()
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+        })
+        .collect()
+}
+
+pub(crate) fn metadata_of(file: impl AsFd) -> io::Result<Metadata> {
+    metadata_at(file, OsStr::new(""))
+}
+
+/// The metadata of an entry of an opened folder; a link is not followed. An empty name means the folder itself.
+pub(crate) fn metadata_at(folder: impl AsFd, name: &OsStr) -> io::Result<Metadata> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(folder, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
+    Ok(Metadata::of(&stat))
+}
+
+/// The entries of an opened folder without `.` and `..`, as the file system orders them.
+pub(crate) fn entries_of(folder: OwnedFd) -> io::Result<impl Iterator<Item = Entry>> {
+    let folder = rustix::fs::Dir::new(folder)?;
+    Ok(folder.filter_map(Result::ok).filter_map(|entry| {
+        let name = entry.file_name().to_bytes();
+        (name != b"." && name != b"..")
+            .then(|| Entry { name: OsStr::from_bytes(name).to_owned(), kind: entry.file_type() })
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+
+    fn image() -> (tempfile::TempDir, tempfile::TempDir) {
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("secret"), "outside").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("etc/deep")).unwrap();
+        std::fs::write(root.path().join("etc/inside"), "inside").unwrap();
+        symlink(outside.path().join("secret"), root.path().join("etc/absolute")).unwrap();
+        symlink("../../../../../../../../etc/hostname", root.path().join("etc/climbs")).unwrap();
+        symlink("/etc/inside", root.path().join("etc/deep/fine")).unwrap();
+        symlink("loop", root.path().join("etc/loop")).unwrap();
+        (root, outside)
+    }
+
+    fn both_ways(root: &Path) -> [Root; 2] {
+        let by_hand = Root::open(root).unwrap();
+        by_hand.kernel_resolves.store(false, Ordering::Relaxed);
+        [Root::open(root).unwrap(), by_hand]
+    }
+
+    #[test]
+    fn a_link_does_not_leave_the_root() {
+        let (folder, outside) = image();
+        for root in both_ways(folder.path()) {
+            assert!(root.open_file(Path::new("/etc/absolute"), Follow::Links).is_err());
+            assert!(root.open_file(Path::new("/etc/climbs"), Follow::Links).is_err());
+            let up = PathBuf::from("/../../../..").join(outside.path().strip_prefix("/").unwrap()).join("secret");
+            assert!(root.open_file(&up, Follow::Links).is_err());
+            assert!(root.open_file(Path::new("/etc/loop"), Follow::Links).is_err());
+        }
+    }
+
+    #[test]
+    fn a_link_inside_the_root_is_followed_only_where_asked() {
+        let (folder, _outside) = image();
+        for root in both_ways(folder.path()) {
+            let (mut file, _) = root.open_file(Path::new("/etc/deep/fine"), Follow::Links).unwrap();
+            let mut text = String::new();
+            file.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "inside");
+            assert!(root.open_file(Path::new("/etc/deep/fine"), Follow::Never).is_err());
+            assert_eq!(root.read_link(Path::new("/etc/deep/fine")).unwrap(), Path::new("/etc/inside"));
+            assert!(root.metadata(Path::new("/"), Follow::Links).unwrap().is_dir());
+        }
+    }
+
+    #[test]
+    fn a_fifo_is_refused_at_once() {
+        let (folder, _outside) = image();
+        let fifo = folder.path().join("etc/fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        for root in both_ways(folder.path()) {
+            assert!(root.open_file(Path::new("/etc/fifo"), Follow::Links).is_err());
+        }
+    }
+}
