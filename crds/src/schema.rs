@@ -176,7 +176,7 @@ fn quantity_schema() -> Schema {
         "x-kubernetes-int-or-string": true,
         "maxLength": 32,
         "x-kubernetes-validations": [rule(
-            "type(self) == string ? (isQuantity(string(self)) && quantity(string(self)).sign() >= 0) : int(self) >= 0",
+            "type(self) == string ? (isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('0'))) : int(self) >= 0",
             "write a quantity of zero or more, such as 500m, 4, 8Gi or 50Gi",
         )],
     })
