@@ -49,7 +49,8 @@ pub struct AlertRuleSpec {
     /// How bad it is.
     #[serde(default)]
     pub severity: AlertSeverity,
-    /// The kind of event that the rule looks at.
+    /// The kind of event that the rule looks at. Write the key in quotes (`"on": finding`): to YAML 1.1, which kubectl
+    /// reads, a bare `on` is the boolean true.
     pub on: AlertEvent,
     /// CEL over the event.
     #[serde(default = "default_condition")]
