@@ -1,0 +1,30 @@
+# What the operator may do in OpenBao or Vault: make and remove what belongs to tenants, and read no secret of theirs.
+
+# Marks whose tenant a path is, by metadata; the values below it stay unreadable.
+path "secret/metadata/tenants/*" {
+  capabilities = ["create", "read", "update", "patch", "delete", "list"]
+}
+
+path "sys/policies/acl/tenant_*" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+
+path "auth/kubernetes/role/tenant_*" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+
+path "auth/token/roles/tenant_*" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+
+path "transit/keys/tenant-*" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+
+path "transit/keys/audit-*" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+
+path "pki/roles/tenant-*" {
+  capabilities = ["create", "read", "update", "delete"]
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Makes the four images on an empty base from programs that are built: hack/images.sh OUTDIR [debug|dist] [TAG]
+# and prints the tars. Symbols are left out; the programs themselves keep them.
+set -euo pipefail
+# shellcheck source=hack/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+out=${1:?hack/images.sh OUTDIR [debug|dist] [TAG]}
+bin=$(bin_dir "${2:-debug}")
+tag=${3:-dev}
+prefix=${TENA_IMAGE_PREFIX:-tenantra}
+mkdir -p "$out"
+(cd "$ROOT/hack/scratchimage" && go build -o "$out/scratchimage" .)
+
+image() { # name program user
+  local program=$bin/$2
+  [ -x "$program" ] || fail "$program is not there: run cargo build first"
+  strip -o "$out/$2" "$program"
+  "$out/scratchimage" -name "$prefix/$1:$tag" -program "$out/$2" -user "$3" -out "$out/$1.tar"
+  rm "$out/$2"
+  echo "$out/$1.tar"
+}
+
+image operator tenantra-operator 65532:65532
+image api tenantra-api 65532:65532
+image cli tenantra 65532:65532
+# The agent reads what only root may read, with all capabilities dropped but two.
+image agent tenantra-agent 0:0

@@ -1,0 +1,3 @@
+module tenantra.io/hack/scratchimage
+
+go 1.26
