@@ -22,7 +22,7 @@ long() {
   shift
   log=$(mktemp)
   log "$text"
-  { while sleep 30; do log "$text: $((SECONDS - began)) s so far"; done; } &
+  heartbeat "$text" 9>&- &
   beat=$!
   "$@" >"$log" 2>&1 || status=$?
   kill "$beat" 2>/dev/null || true
@@ -34,6 +34,18 @@ long() {
   fi
   rm -f "$log"
   log "$text: done in $((SECONDS - began)) s"
+}
+
+# heartbeat TEXT: the lines of `long`, until it is told to end; its sleep ends with it.
+heartbeat() {
+  local began=$SECONDS sleeper
+  trap 'kill "$sleeper" 2>/dev/null; exit 0' TERM
+  while :; do
+    sleep 30 &
+    sleeper=$!
+    wait "$sleeper"
+    log "$1: $((SECONDS - began)) s so far"
+  done
 }
 
 # wait_until SECONDS TEXT COMMAND…: repeats a command until it succeeds, at most so long.

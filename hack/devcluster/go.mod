@@ -1,0 +1,3 @@
+module tenantra.io/hack/devcluster
+
+go 1.26.0
