@@ -1,0 +1,17 @@
+import { expect, test } from "vitest";
+import { queryOf } from "./filters";
+
+const defaults = { page: 1, page_size: 25, status: "open", sort: "-severity" };
+
+test.each([
+  ["", defaults],
+  ["page=3", { ...defaults, page: 3 }],
+  ["page=-1", defaults],
+  ["page=x", defaults],
+  ["severity=high&q=ssh", { ...defaults, severity: "high", q: "ssh" }],
+  ["severity=", defaults],
+  ["tenant=acme&finding=1", defaults],
+  ["status=any", { page: 1, page_size: 25, sort: "-severity" }],
+])("the address ?%s asks for it", (address, query) => {
+  expect(queryOf(new URLSearchParams(address))).toEqual(query);
+});
