@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 use rusqlite::functions::{Context, FunctionFlags};
-use rusqlite::{Connection, Error, Result};
+use rusqlite::{Connection, Result};
 use sha2::Digest;
 
 /// Compiled size of a pattern; a longer one is refused.

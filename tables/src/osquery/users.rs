@@ -15,8 +15,9 @@ table! {
         description: Text,
         directory: Text,
         shell: Text,
-        uuid: Text,
-        include_remote: Integer [hidden],
+        uuid: Text [index],
+        pid_with_namespace: Integer [hidden],
+        include_remote: Integer [index, hidden],
     }
 }
 

@@ -1,0 +1,101 @@
+//! `file`: what `stat(2)` says of paths. As in osquery a link is followed for everything but `symlink` and its target, here
+//! below the root only.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use crate::paths::{self, Pattern, asked_for};
+use crate::root::Follow;
+use crate::scan::Scan;
+use crate::schema::{Rows, row, table};
+use crate::value::Row;
+
+table! {
+    /// Files and folders, by path or folder; LIKE and GLOB on either expand wildcards.
+    file: any_required {
+        path: Text [required],
+        directory: Text [required],
+        filename: Text,
+        inode: BigInt,
+        uid: BigInt,
+        gid: BigInt,
+        mode: Text,
+        device: BigInt,
+        size: BigInt,
+        block_size: Integer,
+        atime: BigInt,
+        mtime: BigInt,
+        ctime: BigInt,
+        btime: BigInt,
+        hard_links: Integer,
+        symlink: Integer,
+        r#type: Text,
+        symlink_target_path: Text,
+        pid_with_namespace: Integer [hidden],
+        mount_namespace_id: Text [hidden],
+    }
+}
+
+fn rows(scan: &Scan) -> Rows {
+    let scan = scan.clone();
+    Box::new(paths_of(&scan).filter_map(move |path| describe(&scan, &path)))
+}
+
+/// The paths that `path` or `directory` ask for.
+pub(super) fn paths_of(scan: &Scan) -> Box<dyn Iterator<Item = PathBuf>> {
+    let by_path = asked_for(scan, "path");
+    let by_folder = asked_for(scan, "directory");
+    if by_path.is_empty() {
+        let scan = scan.clone();
+        let folders: Vec<Pattern> = by_folder;
+        let lister = scan.clone();
+        Box::new(folders.into_iter().flat_map(move |pattern| pattern.expand(&scan)).flat_map(move |folder| {
+            lister.list(&folder).into_iter().map(move |entry| folder.join(entry.name))
+        }))
+    } else {
+        let scan = scan.clone();
+        Box::new(by_path.into_iter().flat_map(move |pattern| pattern.expand(&scan)))
+    }
+}
+
+fn describe(scan: &Scan, path: &Path) -> Option<Row> {
+    let own = scan.metadata(path, Follow::Never)?;
+    let is_link = own.kind == FileType::Symlink;
+    let target = if is_link { scan.source.root.metadata(path, Follow::Links).ok() } else { None };
+    let stat = target.unwrap_or(own);
+    Some(row! {
+        path: paths::display(path),
+        directory: path.parent().map_or_else(String::new, paths::display),
+        filename: path.file_name().map(paths::name).unwrap_or_default(),
+        inode: stat.inode,
+        uid: stat.uid,
+        gid: stat.gid,
+        mode: format!("{:04o}", stat.mode),
+        device: stat.raw_device,
+        size: stat.size,
+        block_size: stat.block_size,
+        atime: stat.accessed,
+        mtime: stat.modified,
+        ctime: stat.changed,
+        btime: stat.born,
+        hard_links: stat.links,
+        symlink: is_link,
+        r#type: type_name(stat.kind),
+        symlink_target_path: if is_link { scan.read_link(path).map(|target| paths::display(&target)) } else { Some(String::new()) },
+    })
+}
+
+/// osquery's word for a type of file.
+pub(crate) fn type_name(kind: FileType) -> &'static str {
+    match kind {
+        FileType::RegularFile => "regular",
+        FileType::Directory => "directory",
+        FileType::Symlink => "symlink",
+        FileType::BlockDevice => "block",
+        FileType::CharacterDevice => "character",
+        FileType::Fifo => "fifo",
+        FileType::Socket => "socket",
+        FileType::Unknown => "unknown",
+    }
+}

@@ -1,0 +1,96 @@
+//! `shadow`: the state and age of passwords from `/etc/shadow` (`shadow(5)`). The digest itself is never shown.
+
+use crate::scan::Scan;
+use crate::schema::{Rows, row, table};
+use crate::value::{Row, Value};
+
+table! {
+    /// State and age of local passwords.
+    shadow {
+        password_status: Text,
+        hash_alg: Text,
+        last_change: BigInt,
+        min: BigInt,
+        max: BigInt,
+        warning: BigInt,
+        inactive: BigInt,
+        expire: BigInt,
+        flag: BigInt,
+        username: Text [index],
+    }
+}
+
+fn rows(scan: &Scan) -> Rows {
+    let text = scan.text("/etc/shadow").unwrap_or_default();
+    Box::new(text.lines().filter_map(parse).collect::<Vec<Row>>().into_iter())
+}
+
+fn parse(line: &str) -> Option<Row> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let [username, password, last_change, min, max, warning, inactive, expire, ..] = fields[..] else { return None };
+    if username.is_empty() || username.starts_with(['+', '-', '#']) {
+        return None;
+    }
+    Some(row! {
+        password_status: status(password),
+        hash_alg: algorithm(password),
+        last_change: number(last_change),
+        min: number(min),
+        max: number(max),
+        warning: number(warning),
+        inactive: number(inactive),
+        expire: number(expire),
+        flag: number(fields.get(8).copied().unwrap_or_default()),
+        username,
+    })
+}
+
+/// An empty field means "not set", which osquery shows as -1 for the limits.
+fn number(field: &str) -> Value {
+    field.trim().parse::<i64>().map_or(Value::Integer(-1), Value::Integer)
+}
+
+fn status(password: &str) -> &'static str {
+    match password {
+        "" => "empty",
+        "!!" => "not_set",
+        locked if locked.starts_with(['!', '*']) => "locked",
+        _ => "active",
+    }
+}
+
+/// The name between the first two `$` (`crypt(5)`), as osquery shows it; empty for a password without one.
+fn algorithm(password: &str) -> String {
+    let digest = password.trim_start_matches(['!', '*']);
+    match digest.strip_prefix('$').and_then(|rest| rest.split_once('$')) {
+        Some((name, _)) => name.to_owned(),
+        None if digest.starts_with('_') => "bsdicrypt".to_owned(),
+        None if digest.len() == 13 => "descrypt".to_owned(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_has_a_state_and_a_method() {
+        for (password, expected_status, expected_algorithm) in [
+            ("", "empty", ""),
+            ("!", "locked", ""),
+            ("*", "locked", ""),
+            ("!!", "not_set", ""),
+            ("!$y$j9T$x$y", "locked", "y"),
+            ("$6$salt$digest", "active", "6"),
+        ] {
+            assert_eq!((status(password), algorithm(password).as_str()), (expected_status, expected_algorithm));
+        }
+    }
+
+    #[test]
+    fn the_digest_is_in_no_cell() {
+        let row = parse("root:$6$salt$digest:19000:0:99999:7:::").unwrap();
+        assert!(row.0.iter().all(|cell| !cell.to_string().contains("digest")));
+    }
+}

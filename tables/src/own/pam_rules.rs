@@ -1,0 +1,131 @@
+//! `pam_rules`: the lines of `/etc/pam.d` (`pam.d(5)`). `@include` and the controls `include` and `substack` are shown as
+//! lines, not followed: a check names the file it is about.
+
+use crate::paths;
+use crate::scan::Scan;
+use crate::schema::{Rows, row, table};
+
+table! {
+    /// Lines of /etc/pam.d; of `@include` the type is `@include` and the module the file.
+    pam_rules {
+        file: Text [index],
+        line: BigInt,
+        r#type: Text,
+        control: Text,
+        module: Text,
+        arguments: Text,
+    }
+}
+
+fn rows(scan: &Scan) -> Rows {
+    let wanted = scan.texts("file", crate::constraints::Operator::Equals);
+    let files: Vec<_> = scan
+        .paths("/etc/pam.d", "")
+        .into_iter()
+        .filter(|path| wanted.is_empty() || wanted.contains(&paths::display(path)))
+        .collect();
+    let scan = scan.clone();
+    Box::new(files.into_iter().flat_map(move |file| {
+        let shown = paths::display(&file);
+        parse(&scan.text(&file).unwrap_or_default()).into_iter().map(move |rule| {
+            row! {
+                file: shown.as_str(),
+                line: rule.line,
+                r#type: rule.kind,
+                control: rule.control,
+                module: rule.module,
+                arguments: rule.arguments,
+            }
+        })
+    }))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Rule {
+    line: i64,
+    kind: String,
+    control: String,
+    module: String,
+    arguments: String,
+}
+
+fn parse(text: &str) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    let mut lines = (1..).zip(text.lines());
+    while let Some((line, first)) = lines.next() {
+        let mut whole = first.to_owned();
+        while whole.ends_with('\\') {
+            whole.pop();
+            let Some((_, next)) = lines.next() else { break };
+            whole.push_str(next);
+        }
+        let content = whole.split('#').next().unwrap_or_default().trim();
+        if let Some(rule) = parse_rule(line, content) {
+            rules.push(rule);
+        }
+    }
+    rules
+}
+
+fn parse_rule(line: i64, content: &str) -> Option<Rule> {
+    let (kind, rest) = content.split_once(char::is_whitespace)?;
+    let rest = rest.trim_start();
+    if kind == "@include" {
+        return Some(Rule {
+            line,
+            kind: kind.to_owned(),
+            control: String::new(),
+            module: rest.to_owned(),
+            arguments: String::new(),
+        });
+    }
+    // `[success=1 default=ignore]` has blanks inside.
+    let (control, rest) = if rest.starts_with('[') {
+        let end = rest.find(']')? + 1;
+        rest.split_at(end)
+    } else {
+        rest.split_once(char::is_whitespace)?
+    };
+    let rest = rest.trim();
+    let (module, arguments) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    Some(Rule {
+        line,
+        // A dash in front keeps the log quiet when the module is missing.
+        kind: kind.trim_start_matches('-').to_ascii_lowercase(),
+        control: control.split_whitespace().collect::<Vec<_>>().join(" "),
+        module: module.to_owned(),
+        arguments: arguments.split_whitespace().collect::<Vec<_>>().join(" "),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_rule_has_its_parts() {
+        let rules = parse(
+            "# x\nauth\t[success=1 default=ignore]\tpam_unix.so nullok  try_first_pass\n@include common-session\n-session optional \\\n pam_x.so\n",
+        );
+        let parts: Vec<_> = rules
+            .iter()
+            .map(|rule| (rule.line, rule.kind.as_str(), rule.control.as_str(), rule.module.as_str(), rule.arguments.as_str()))
+            .collect();
+        assert_eq!(
+            parts,
+            [
+                (2, "auth", "[success=1 default=ignore]", "pam_unix.so", "nullok try_first_pass"),
+                (3, "@include", "", "common-session", ""),
+                (4, "session", "optional", "pam_x.so", ""),
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in "(?s).*") {
+            parse(&text);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Patterns of paths, expanded below a root: `*` and `?` stay within one folder, `**` reaches all folders below. Yields one
+//! path at a time and keeps only the folders still to visit.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use crate::constraints::Operator;
+use crate::scan::Scan;
+
+/// A part of a path between two slashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Wild(String),
+    Deep,
+}
+
+/// A path with wildcards.
+#[derive(Debug, Clone)]
+pub(crate) struct Pattern {
+    parts: Vec<Part>,
+}
+
+impl Pattern {
+    /// Wildcards of the shell: `*`, `?`, `[…]`, `**`.
+    pub fn glob(text: &str) -> Self {
+        let part = |part: &str| match part {
+            "**" => Part::Deep,
+            wild if wild.contains(['*', '?', '[']) => Part::Wild(wild.to_owned()),
+            literal => Part::Literal(literal.to_owned()),
+        };
+        Pattern { parts: split(text).map(part).collect() }
+    }
+
+    /// Wildcards of osquery's LIKE: `%` within a folder, `%%` at the end all below. `_` is a letter of most names, so it
+    /// is taken as itself where nothing else is a wildcard.
+    pub fn like(text: &str) -> Self {
+        let part = |part: &str| match part {
+            "%%" => Part::Deep,
+            wild if wild.contains('%') => {
+                let escaped = wild.replace('[', "[[]").replace('*', "[*]").replace('?', "[?]");
+                Part::Wild(escaped.replace("%%", "%").replace('%', "*").replace('_', "?"))
+            }
+            literal => Part::Literal(literal.to_owned()),
+        };
+        Pattern { parts: split(text).map(part).collect() }
+    }
+
+    /// A path without wildcards.
+    pub fn exact(text: &str) -> Self {
+        Pattern { parts: split(text).map(|part| Part::Literal(part.to_owned())).collect() }
+    }
+
+    /// The existing paths that match. A path without wildcards is yielded without a look whether it exists.
+    pub fn expand(self, scan: &Scan) -> Expansion {
+        Expansion { scan: scan.clone(), stack: vec![Step::Enter(PathBuf::from("/"), 0)], parts: self.parts }
+    }
+}
+
+/// The paths that a query asks for by `=`, `LIKE` and `GLOB` on a column.
+pub(crate) fn asked_for(scan: &Scan, column: &str) -> Vec<Pattern> {
+    let exact = scan.texts(column, Operator::Equals);
+    // An exact path needs no expansion of a pattern beside it; SQLite tests the pattern on the row.
+    if !exact.is_empty() {
+        return exact.iter().filter(|path| path.starts_with('/')).map(|path| Pattern::exact(path)).collect();
+    }
+    let like = scan.texts(column, Operator::Like);
+    let glob = scan.texts(column, Operator::Glob);
+    like.iter()
+        .map(|text| Pattern::like(text))
+        .chain(glob.iter().map(|text| Pattern::glob(text)))
+        .take(1)
+        .collect()
+}
+
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split('/').filter(|part| !part.is_empty() && *part != ".")
+}
+
+enum Step {
+    Enter(PathBuf, usize),
+    Yield(PathBuf),
+}
+
+/// See [`Pattern::expand`].
+pub(crate) struct Expansion {
+    scan: Scan,
+    parts: Vec<Part>,
+    stack: Vec<Step>,
+}
+
+impl Iterator for Expansion {
+    type Item = PathBuf;
+
+    fn next(&mut self) -> Option<PathBuf> {
+        while let Some(step) = self.stack.pop() {
+            let (folder, index) = match step {
+                Step::Yield(path) => return Some(path),
+                Step::Enter(folder, index) => (folder, index),
+            };
+            if !self.scan.budget().is_open() {
+                return None;
+            }
+            let is_last = index + 1 >= self.parts.len();
+            match self.parts.get(index) {
+                None => return Some(folder),
+                Some(Part::Literal(name)) => self.stack.push(Step::Enter(folder.join(name), index + 1)),
+                Some(Part::Wild(pattern)) => {
+                    for entry in self.scan.list(&folder).into_iter().rev() {
+                        if matches(pattern.as_bytes(), entry.name.as_bytes()) {
+                            self.stack.push(Step::Enter(folder.join(&entry.name), index + 1));
+                        }
+                    }
+                }
+                Some(Part::Deep) => {
+                    for entry in self.scan.list(&folder).into_iter().rev() {
+                        let path = folder.join(&entry.name);
+                        if entry.kind == FileType::Directory {
+                            self.stack.push(Step::Enter(path.clone(), index));
+                        }
+                        if is_last {
+                            self.stack.push(Step::Yield(path));
+                        }
+                    }
+                    if !is_last {
+                        self.stack.push(Step::Enter(folder, index + 1));
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Whether a name matches a pattern of the shell (`*`, `?`, `[a-z]`, `[!a]`).
+pub(crate) fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut here) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while here < name.len() {
+        let step = match pattern.get(at) {
+            Some(b'*') => {
+                retry = Some((at, here));
+                at += 1;
+                continue;
+            }
+            Some(b'?') => Some(1),
+            Some(b'[') => set(&pattern[at..], name[here]),
+            Some(byte) => (*byte == name[here]).then_some(1),
+            None => None,
+        };
+        match (step, retry) {
+            (Some(length), _) => {
+                at += length;
+                here += 1;
+            }
+            (None, Some((star, from))) => {
+                retry = Some((star, from + 1));
+                at = star + 1;
+                here = from + 1;
+            }
+            (None, None) => return false,
+        }
+    }
+    pattern[at..].iter().all(|byte| *byte == b'*')
+}
+
+/// The length of the set at the start of a pattern if it holds the byte. A set without an end is a plain `[`.
+fn set(pattern: &[u8], byte: u8) -> Option<usize> {
+    let inverted = matches!(pattern.get(1), Some(b'!' | b'^'));
+    let start = if inverted { 2 } else { 1 };
+    let Some(end) = pattern.iter().skip(start + 1).position(|byte| *byte == b']').map(|position| position + start + 1)
+    else {
+        return (byte == b'[').then_some(1);
+    };
+    let mut members = &pattern[start..end];
+    let mut holds = false;
+    while let Some((first, rest)) = members.split_first() {
+        if let [b'-', last, rest @ ..] = rest {
+            holds |= (*first..=*last).contains(&byte);
+            members = rest;
+        } else {
+            holds |= *first == byte;
+            members = rest;
+        }
+    }
+    (holds != inverted).then_some(end + 1)
+}
+
+/// The path as text, for a cell.
+pub(crate) fn display(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// A name as text, for a cell.
+pub(crate) fn name(name: &OsStr) -> String {
+    name.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_pattern_matches_as_in_the_shell() {
+        for (pattern, name, expected) in [
+            ("*.conf", "a.conf", true),
+            ("*.conf", "a.config", false),
+            ("a*b*c", "aXbYbZc", true),
+            ("?", "é", false),
+            ("[a-c]x", "bx", true),
+            ("[!a-c]x", "bx", false),
+            ("[", "[", true),
+            ("[]]", "]", true),
+            ("", "", true),
+            ("**", "anything", true),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} on {name}");
+        }
+    }
+
+    #[test]
+    fn an_underscore_stays_itself_in_a_literal_part_of_like() {
+        assert_eq!(Pattern::like("/etc/a_b/%").parts[1], Part::Literal("a_b".to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn matching_ends_for_any_pattern(pattern in "[a*?\\[\\]!-]{0,12}", name in "[ab\\[\\]-]{0,12}") {
+            matches(pattern.as_bytes(), name.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! systemd's units from what is on disk: unit files, the links that enable them, and the marks in `/run` of those that run.
+//! Asking the manager over D-Bus would say more, but not for an image and not from a container.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use crate::paths;
+use crate::scan::Scan;
+
+/// Folders with unit files; an earlier one wins (`systemd.unit(5)`).
+const FOLDERS: [&str; 6] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/run/systemd/generator",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+const TYPES: [&str; 10] =
+    [".service", ".socket", ".timer", ".mount", ".automount", ".target", ".path", ".slice", ".swap", ".device"];
+const ACTIVE_UNITS: &str = "/run/systemd/units";
+
+/// Whether a unit starts by itself, in the words of `systemctl is-enabled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Enabled,
+    EnabledRuntime,
+    Disabled,
+    Static,
+    Masked,
+    Alias,
+    Generated,
+}
+
+impl State {
+    pub const fn word(self) -> &'static str {
+        match self {
+            State::Enabled => "enabled",
+            State::EnabledRuntime => "enabled-runtime",
+            State::Disabled => "disabled",
+            State::Static => "static",
+            State::Masked => "masked",
+            State::Alias => "alias",
+            State::Generated => "generated",
+        }
+    }
+}
+
+/// Whether a unit runs now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activity {
+    Active,
+    Inactive,
+    Unknown,
+}
+
+impl Activity {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Activity::Active => "active",
+            Activity::Inactive => "inactive",
+            Activity::Unknown => "unknown",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Unit {
+    pub id: String,
+    pub path: String,
+    pub description: String,
+    pub user: String,
+    pub state: State,
+    pub activity: Activity,
+}
+
+/// The sections of a unit file.
+#[derive(Debug, Default)]
+pub(crate) struct UnitFile {
+    settings: Vec<(String, String, String)>,
+}
+
+impl UnitFile {
+    pub fn parse(text: &str) -> Self {
+        let mut settings = Vec::new();
+        let mut section = String::new();
+        let mut continued = String::new();
+        for line in text.lines() {
+            let line = line.trim();
+            if line.starts_with(['#', ';']) {
+                continue;
+            }
+            if let Some(start) = line.strip_suffix('\\') {
+                continued.push_str(start);
+                continued.push(' ');
+                continue;
+            }
+            let whole = std::mem::take(&mut continued) + line;
+            if let Some(name) = whole.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+                name.clone_into(&mut section);
+            } else if let Some((key, value)) = whole.split_once('=') {
+                settings.push((section.clone(), key.trim().to_owned(), value.trim().to_owned()));
+            }
+        }
+        UnitFile { settings }
+    }
+
+    /// The last value of a key.
+    pub fn value(&self, section: &str, key: &str) -> Option<&str> {
+        self.settings.iter().rev().find(|(in_section, name, _)| in_section == section && name == key).map(|setting| setting.2.as_str())
+    }
+
+    fn can_be_enabled(&self) -> bool {
+        self.settings.iter().any(|(section, key, value)| {
+            section == "Install" && !value.is_empty() && matches!(key.as_str(), "WantedBy" | "RequiredBy" | "Alias" | "Also" | "UpheldBy")
+        })
+    }
+}
+
+/// All units, by name.
+pub(crate) fn all(scan: &Scan) -> Vec<Unit> {
+    let mut files: BTreeMap<String, (PathBuf, FileType)> = BTreeMap::new();
+    let mut enabled: BTreeMap<String, State> = BTreeMap::new();
+    let usr_is_merged = scan.read_link("/lib").is_some();
+    for folder in FOLDERS.iter().filter(|folder| !(usr_is_merged && folder.starts_with("/lib/"))) {
+        for entry in scan.list(folder) {
+            let name = paths::name(&entry.name);
+            let path = Path::new(folder).join(&entry.name);
+            if TYPES.iter().any(|ending| name.ends_with(ending)) {
+                files.entry(name).or_insert((path, entry.kind));
+            } else if name.ends_with(".wants") || name.ends_with(".requires") || name.ends_with(".upholds") {
+                let state = match *folder {
+                    "/etc/systemd/system" => State::Enabled,
+                    folder if folder.starts_with("/run/") => State::EnabledRuntime,
+                    _ => continue,
+                };
+                for link in scan.list(&path) {
+                    enabled.entry(paths::name(&link.name)).or_insert(state);
+                }
+            }
+        }
+    }
+    add_instances(&mut files, &enabled);
+    let active = active_units(scan);
+    let mut units: Vec<Unit> = files
+        .iter()
+        .map(|(id, (path, kind))| describe(scan, id, path, *kind, &enabled, active.as_ref()))
+        .collect();
+    units.extend(init_scripts(scan, &files, active.as_ref()));
+    units
+}
+
+/// An enabled `getty@tty1.service` has its template's file.
+fn add_instances(files: &mut BTreeMap<String, (PathBuf, FileType)>, enabled: &BTreeMap<String, State>) {
+    for id in enabled.keys() {
+        let Some((name, rest)) = id.split_once('@') else { continue };
+        let Some((instance, ending)) = rest.rsplit_once('.') else { continue };
+        if !instance.is_empty()
+            && !files.contains_key(id)
+            && let Some(template) = files.get(&format!("{name}@.{ending}")).cloned()
+        {
+            files.insert(id.clone(), template);
+        }
+    }
+}
+
+fn describe(
+    scan: &Scan,
+    id: &str,
+    path: &Path,
+    kind: FileType,
+    enabled: &BTreeMap<String, State>,
+    active: Option<&BTreeSet<String>>,
+) -> Unit {
+    let target = if kind == FileType::Symlink { scan.read_link(path) } else { None };
+    let is_null = target.as_deref() == Some(Path::new("/dev/null"));
+    let text = if is_null { None } else { scan.text(path) };
+    let is_empty = text.as_ref().is_some_and(|text| text.trim().is_empty());
+    let file = UnitFile::parse(&text.unwrap_or_default());
+    let is_alias = target.as_ref().and_then(|target| target.file_name()).is_some_and(|name| name.to_string_lossy() != id);
+    let state = if is_null || is_empty {
+        State::Masked
+    } else if is_alias && !id.contains('@') {
+        State::Alias
+    } else if path.starts_with("/run/systemd/generator") {
+        State::Generated
+    } else if let Some(state) = enabled.get(id) {
+        *state
+    } else if file.can_be_enabled() {
+        State::Disabled
+    } else {
+        State::Static
+    };
+    Unit {
+        id: id.to_owned(),
+        path: paths::display(path),
+        description: file.value("Unit", "Description").unwrap_or_default().to_owned(),
+        user: file.value("Service", "User").unwrap_or_default().to_owned(),
+        state,
+        activity: activity(id, active),
+    }
+}
+
+/// Init scripts without a unit of their name: systemd makes one at boot, enabled by a link in a run level.
+fn init_scripts(scan: &Scan, files: &BTreeMap<String, (PathBuf, FileType)>, active: Option<&BTreeSet<String>>) -> Vec<Unit> {
+    scan.list("/etc/init.d")
+        .into_iter()
+        .filter(|entry| entry.kind == FileType::RegularFile)
+        .filter_map(|entry| {
+            let name = paths::name(&entry.name);
+            let id = format!("{name}.service");
+            (!files.contains_key(&id) && !name.ends_with(".sh") && name != "README").then(|| Unit {
+                path: format!("/etc/init.d/{name}"),
+                description: format!("LSB: {name}"),
+                user: String::new(),
+                state: State::Generated,
+                activity: activity(&id, active),
+                id,
+            })
+        })
+        .collect()
+}
+
+/// The units that run, from the marks that the manager keeps for them; none where no manager runs.
+fn active_units(scan: &Scan) -> Option<BTreeSet<String>> {
+    if !scan.host().live || !scan.exists(ACTIVE_UNITS) {
+        return None;
+    }
+    let names = scan.list(ACTIVE_UNITS).into_iter().map(|entry| paths::name(&entry.name));
+    Some(names.filter_map(|name| name.strip_prefix("invocation:").map(str::to_owned)).collect())
+}
+
+fn activity(id: &str, active: Option<&BTreeSet<String>>) -> Activity {
+    match active {
+        None => Activity::Unknown,
+        Some(active) if active.contains(id) => Activity::Active,
+        Some(_) => Activity::Inactive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_unit_file_has_sections() {
+        let file = UnitFile::parse("[Unit]\nDescription=A\n# c\n[Service]\nExecStart=/bin/x \\\n  -y\n[Install]\nWantedBy=multi-user.target\n");
+        assert_eq!(file.value("Unit", "Description"), Some("A"));
+        assert_eq!(file.value("Service", "ExecStart"), Some("/bin/x  -y"));
+        assert!(file.can_be_enabled());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in "(?s).*") {
+            UnitFile::parse(&text);
+        }
+    }
+}
