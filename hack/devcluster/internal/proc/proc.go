@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -322,22 +321,3 @@ func tail(text string) string {
 }
 
 func indent(text string) string { return "    " + strings.ReplaceAll(text, "\n", "\n    ") }
-
-// starts hands commands to the one thread that starts them. The kernel sends the parent's death signal when the
-// thread that forked ends, and Go ends threads as it likes; this one is kept.
-var starts = sync.OnceValue(func() chan<- func() {
-	work := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for do := range work {
-			do()
-		}
-	}()
-	return work
-})
-
-func start(command *exec.Cmd) error {
-	result := make(chan error, 1)
-	starts() <- func() { result <- command.Start() }
-	return <-result
-}

@@ -105,8 +105,14 @@ func removeAddress(address string) error {
 	return nil
 }
 
-// unmountBelow unmounts everything in a folder, the innermost first.
+// unmountBelow unmounts everything in a folder, where the run's programs see it: in this process those of a live run,
+// while those of a crashed one are gone with its last process.
 func unmountBelow(dir string) error {
+	return proc.Within(func() error { return unmountHere(dir) })
+}
+
+// unmountHere unmounts in the mount namespace of this thread, the innermost first.
+func unmountHere(dir string) error {
 	points, err := mountsBelow(dir)
 	if err != nil {
 		return err
@@ -127,7 +133,7 @@ const umountNoFollow = 8 // UMOUNT_NOFOLLOW of umount2(2), which package syscall
 
 // mountsBelow lists the mount points in a folder, the latest first.
 func mountsBelow(dir string) ([]string, error) {
-	file, err := os.Open("/proc/self/mountinfo")
+	file, err := os.Open("/proc/thread-self/mountinfo")
 	if err != nil {
 		return nil, err
 	}

@@ -52,9 +52,6 @@ func checkNode(dir string) error {
 
 // startNode starts containerd at once and the rest when the API server is there.
 func (r *Run) startNode(ctx context.Context) error {
-	if err := r.recordMachine(); err != nil {
-		return err
-	}
 	containerd, err := r.startContainerd(ctx)
 	if err != nil {
 		return err
@@ -85,7 +82,11 @@ func (r *Run) nodeName() string { return fmt.Sprintf("tenantra-%d", r.slot.Numbe
 
 // recordMachine notes how the machine was, before anything changes it.
 func (r *Run) recordMachine() error {
-	if output, err := exec.Command("nft", "list", "table", "ip", "kube-proxy").CombinedOutput(); err == nil {
+	nft, err := r.tools.packaged("nft", "nftables")
+	if err != nil {
+		return err
+	}
+	if output, err := exec.Command(nft, "list", "table", "ip", "kube-proxy").CombinedOutput(); err == nil {
 		return fmt.Errorf("a kube-proxy already works on this machine (nft list table ip kube-proxy shows %d bytes); two cannot", len(output))
 	}
 	return r.amend(func(record *slot.Record) {

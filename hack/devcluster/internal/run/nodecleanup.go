@@ -60,14 +60,21 @@ func takeNodeAway(record slot.Record) error {
 	failed := endContainers(record.Dir)
 	failed = errors.Join(failed, unmountBelow(record.Dir)) // the pods' network namespaces end with their mounts
 	failed = errors.Join(failed, awaitInterfaces(fmt.Sprintf("10.88.%d.1", record.Number)))
+	nft, err := Tools{}.packaged("nft", "nftables")
+	if err != nil {
+		return errors.Join(failed, err)
+	}
 	for _, family := range []string{"ip", "ip6"} {
-		output, err := exec.Command("nft", "delete", "table", family, "kube-proxy").CombinedOutput()
+		output, err := exec.Command(nft, "delete", "table", family, "kube-proxy").CombinedOutput()
 		if err != nil && !strings.Contains(string(output), "No such file or directory") {
 			failed = errors.Join(failed, fmt.Errorf("nft delete table %s kube-proxy: %w: %s", family, err, output))
 		}
 	}
 	failed = errors.Join(failed, removeControlGroups())
 	failed = errors.Join(failed, os.RemoveAll(fmt.Sprintf("/var/lib/cni/results/tenantra-%d", record.Number)))
+	for _, folder := range []string{"/run/containerd/s", "/run/containerd"} { // where shims put their sockets
+		_ = os.Remove(folder) // stays when it has something in it, which is somebody else's
+	}
 	return errors.Join(failed, removeLogLinks(record.Dir))
 }
 

@@ -141,6 +141,13 @@ func (r *Run) Start(ctx context.Context) error {
 	}
 	r.set("TENA_DEV_HOST_IP", r.host)
 
+	if r.Profile == Node {
+		// Before the first program: they all are to see the same mounts.
+		if err := errors.Join(r.recordMachine(), proc.SeparateMounts()); err != nil {
+			return err
+		}
+	}
+
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var group sync.WaitGroup
