@@ -148,7 +148,7 @@ impl JsonSchema for Duration {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schema::matching(6, PATTERN, "write a whole number and one of s, m, h, d or y, such as 30d (y is 365 days)")
+        schema::matching(64, PATTERN, "write a whole number and one of s, m, h, d or y, such as 30d (y is 365 days)")
     }
 }
 

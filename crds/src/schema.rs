@@ -15,6 +15,7 @@ pub fn text(max: u32) -> Schema {
 }
 
 /// Text that matches `pattern` (RE2, anchored by the caller, without a single quote); `message` says what to write instead.
+/// `max` is generous: the API server checks no rule of an object in which some text is too long, so nobody would see it.
 pub fn matching(max: u32, pattern: &str, message: &str) -> Schema {
     json_schema!({
         "type": "string",
@@ -101,7 +102,7 @@ pub fn emails(_: &mut SchemaGenerator) -> Schema {
 
 pub fn phone_numbers(_: &mut SchemaGenerator) -> Schema {
     let number = matching(
-        16,
+        64,
         "^[+][1-9][0-9]{6,14}$",
         "write a telephone number with its country code, such as +4915112345678 (E.164)",
     );
@@ -118,7 +119,7 @@ pub fn web_address(_: &mut SchemaGenerator) -> Schema {
 
 pub fn slug(_: &mut SchemaGenerator) -> Schema {
     matching(
-        40,
+        64,
         crate::names::SLUG_PATTERN,
         "write the tenant's slug: lower-case letters, digits and '-', at most 40 characters, such as northwind-msp",
     )
@@ -241,7 +242,7 @@ pub fn label_selector(_: &mut SchemaGenerator) -> Schema {
 
 /// Addresses in CIDR notation, IPv4 or IPv6.
 pub fn cidr(_: &mut SchemaGenerator) -> Schema {
-    checked(43, "isCIDR(self)", "write a network in CIDR notation, such as 10.0.0.0/8 or 2001:db8::/32")
+    checked(64, "isCIDR(self)", "write a network in CIDR notation, such as 10.0.0.0/8 or 2001:db8::/32")
 }
 
 pub fn ports(_: &mut SchemaGenerator) -> Schema {

@@ -429,7 +429,7 @@ fn product_name(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn colour(_: &mut SchemaGenerator) -> Schema {
-    schema::matching(7, "^#[0-9a-fA-F]{6}$", "write a colour as # and six hexadecimal digits, such as #1877f2")
+    schema::matching(64, "^#[0-9a-fA-F]{6}$", "write a colour as # and six hexadecimal digits, such as #1877f2")
 }
 
 fn domain(_: &mut SchemaGenerator) -> Schema {

@@ -22,8 +22,10 @@ fn the_manifests_on_disk_are_those_of_the_types() {
             }
         }
         let expected: BTreeSet<_> = manifests.iter().map(|manifest| manifest.file_name.clone()).collect();
-        let found: BTreeSet<_> =
-            std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let found: BTreeSet<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         assert_eq!(found, expected, "files in {}", folder.display());
         for manifest in &manifests {
             let path = folder.join(&manifest.file_name);

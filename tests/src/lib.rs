@@ -1,1 +1,3 @@
-//! Nothing here yet.
+//! What tests that cross crates share. The tests themselves are the targets in `tests/`.
+
+pub mod harness;
