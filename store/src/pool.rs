@@ -1,0 +1,150 @@
+//! The two ways into Postgres: [`OwnerDb`] owns every schema (operator, `tenantra db`), [`Db`] is the API's login that
+//! can do nothing in a tenant's schema before it takes that tenant's role.
+//!
+//! Neither hands out a bare connection: every statement runs in a transaction whose type says what it may touch.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::error::{Error, Result};
+use crate::fencing::Epoch;
+use crate::names::TenantRef;
+use crate::notify::Listener;
+use crate::tx::{Mode, OwnerTx, PlatformTx, TenantTx};
+
+/// Size and time limits of a pool.
+#[derive(Debug, Clone)]
+pub struct PoolOptions {
+    /// Connections at most.
+    pub max_connections: u32,
+    /// How long a caller waits for a connection, opening one included.
+    pub acquire_timeout: Duration,
+    /// `statement_timeout` of every statement.
+    pub statement_timeout: Duration,
+    /// A connection is replaced at that age: Postgres keeps catalog entries of every tenant it ever served.
+    pub max_lifetime: Duration,
+    /// What `pg_stat_activity` shows.
+    pub application_name: String,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self {
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
+            max_lifetime: Duration::from_secs(30 * 60),
+            application_name: "tenantra".to_owned(),
+        }
+    }
+}
+
+impl PoolOptions {
+    /// Options that show `name` in `pg_stat_activity`.
+    pub fn named(name: &str) -> Self {
+        Self { application_name: name.to_owned(), ..Self::default() }
+    }
+
+    /// Makes the pool; connects when the first caller needs it, so that a program starts without Postgres.
+    pub(crate) fn pool(&self, url: &str) -> Result<PgPool> {
+        let connect = PgConnectOptions::from_str(url)
+            .map_err(Error::Url)?
+            .application_name(&self.application_name)
+            // Postgres plans again whenever search_path changes, so a large cache would only cost memory.
+            .statement_cache_capacity(64)
+            .options([
+                ("statement_timeout", self.statement_timeout.as_millis().to_string()),
+                ("idle_in_transaction_session_timeout", "60000".to_owned()),
+                ("lock_timeout", "10000".to_owned()),
+                ("client_min_messages", "warning".to_owned()),
+            ]);
+        Ok(PgPoolOptions::new()
+            .max_connections(self.max_connections)
+            .acquire_timeout(self.acquire_timeout)
+            .max_lifetime(self.max_lifetime)
+            .connect_lazy_with(connect))
+    }
+}
+
+/// The pool of `tenantra_owner`.
+#[derive(Debug, Clone)]
+pub struct OwnerDb {
+    pool: PgPool,
+}
+
+impl OwnerDb {
+    /// Makes the pool without connecting yet; [`OwnerDb::ping`] says whether Postgres answers.
+    pub fn connect(url: &str, options: &PoolOptions) -> Result<Self> {
+        Ok(Self { pool: options.pool(url)? })
+    }
+
+    /// Asks Postgres for an answer.
+    pub async fn ping(&self) -> Result<()> {
+        ping(&self.pool).await
+    }
+
+    /// A transaction on `shared` that checks no epoch: for reads, and for a person at a terminal.
+    pub async fn begin(&self) -> Result<OwnerTx> {
+        OwnerTx::open(&self.pool).await
+    }
+
+    /// A transaction that the leader of `epoch` may write in; [`Error::Deposed`] if a greater epoch is stored.
+    pub async fn begin_fenced(&self, epoch: Epoch) -> Result<OwnerTx> {
+        crate::fencing::begin(self, epoch).await
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// The pool of `tenantra_api`.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pool: PgPool,
+}
+
+impl Db {
+    /// Makes the pool without connecting yet; [`Db::ping`] says whether Postgres answers.
+    pub fn connect(url: &str, options: &PoolOptions) -> Result<Self> {
+        Ok(Self { pool: options.pool(url)? })
+    }
+
+    /// Asks Postgres for an answer.
+    pub async fn ping(&self) -> Result<()> {
+        ping(&self.pool).await
+    }
+
+    /// A transaction as the tenant's own role, in its own schema: `db.tenant::<Read>(&tenant)`.
+    pub async fn tenant<M: Mode>(&self, tenant: &TenantRef) -> Result<TenantTx<M>> {
+        TenantTx::open(&self.pool, tenant).await
+    }
+
+    /// A transaction on the schema `shared`.
+    pub async fn platform(&self) -> Result<PlatformTx> {
+        PlatformTx::open(&self.pool).await
+    }
+
+    /// Listens to notifications on a connection of its own.
+    pub async fn listen(&self, channels: &[crate::notify::Channel]) -> Result<Listener> {
+        Listener::open(&self.pool, channels).await
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+async fn ping(pool: &PgPool) -> Result<()> {
+    let _: i32 = sqlx::query_scalar("SELECT 1").fetch_one(pool).await?;
+    Ok(())
+}

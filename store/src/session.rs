@@ -1,0 +1,117 @@
+//! A connection inside a transaction, and the one place that opens it. sqlx's own `begin_with` does not count a
+//! transaction whose opening was cancelled or refused half way, so such a connection would go back to the pool with a
+//! tenant's role still set; here it is closed instead.
+
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use crate::error::{Error, Result};
+
+/// How long opening, committing and rolling back may take once a connection is there.
+const CONTROL_LIMIT: Duration = Duration::from_secs(30);
+/// How long a connection that was dropped within its transaction may take to roll back before it is closed.
+const ABANDONED_LIMIT: Duration = Duration::from_secs(5);
+
+/// A connection that is closed when it is dropped, unless [`Guarded::release`] says that its state is known again.
+struct Guarded(Option<PoolConnection<Postgres>>);
+
+impl Guarded {
+    fn release(mut self) -> Option<PoolConnection<Postgres>> {
+        self.0.take()
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.as_mut() {
+            connection.close_on_drop();
+        }
+    }
+}
+
+/// Sends one control string (BEGIN with its settings, COMMIT, ROLLBACK) within its time limit. On an error or a
+/// cancellation the connection is closed.
+async fn control(
+    connection: PoolConnection<Postgres>,
+    sql: String,
+    limit: Duration,
+) -> Result<PoolConnection<Postgres>> {
+    let mut guarded = Guarded(Some(connection));
+    if let Some(connection) = guarded.0.as_mut() {
+        // The opener has to send several statements as one message; its parts are constants and validated names.
+        #[allow(clippy::disallowed_methods)]
+        let sent = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **connection);
+        timeout(limit, sent).await.map_err(|_| timed_out(limit))??;
+    }
+    guarded.release().ok_or(Error::TimedOut { what: "opening a transaction", seconds: limit.as_secs() })
+}
+
+fn timed_out(limit: Duration) -> Error {
+    Error::TimedOut { what: "beginning or ending a transaction", seconds: limit.as_secs() }
+}
+
+/// An open transaction. Dropped without [`Session::commit`] it rolls back before the connection serves anybody else.
+#[derive(Debug)]
+pub(crate) struct Session {
+    connection: Option<PoolConnection<Postgres>>,
+}
+
+impl Session {
+    /// Opens a transaction with one string, which begins with `BEGIN`.
+    pub(crate) async fn open(pool: &PgPool, opening: String) -> Result<Self> {
+        let connection = pool.acquire().await?;
+        Ok(Self { connection: Some(control(connection, opening, CONTROL_LIMIT).await?) })
+    }
+
+    /// The connection, for statements of the extended protocol.
+    pub(crate) fn connection(&mut self) -> Result<&mut PgConnection> {
+        match self.connection.as_deref_mut() {
+            Some(connection) => Ok(connection),
+            None => Err(Error::Database(sqlx::Error::PoolClosed)),
+        }
+    }
+
+    /// Runs the statements of a migration, which are files of ours and validated names, as one message.
+    pub(crate) async fn script(&mut self, sql: String) -> Result<()> {
+        let connection = self.connection()?;
+        #[allow(clippy::disallowed_methods)]
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn commit(mut self) -> Result<()> {
+        self.end("COMMIT").await
+    }
+
+    pub(crate) async fn rollback(mut self) -> Result<()> {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(&mut self, statement: &str) -> Result<()> {
+        if let Some(connection) = self.connection.take() {
+            control(connection, statement.to_owned(), CONTROL_LIMIT).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        let guarded = Guarded(Some(connection));
+        // Outside a runtime nothing can be sent: the guard closes the connection, which ends the transaction as well.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                if let Some(connection) = guarded.release()
+                    && let Err(error) = control(connection, "ROLLBACK".to_owned(), ABANDONED_LIMIT).await
+                {
+                    tracing::warn!(%error, "an abandoned transaction could not be rolled back; its connection was closed");
+                }
+            });
+        }
+    }
+}
