@@ -1,6 +1,6 @@
 //! The account files that many tables need: `/etc/passwd`, `/etc/group` (`passwd(5)`, `group(5)`).
 
-use crate::scan::Scan;
+use crate::reader::Scan;
 
 /// A line of `/etc/passwd`.
 #[derive(Debug, Clone, PartialEq, Eq)]

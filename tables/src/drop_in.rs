@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::scan::Scan;
+use crate::reader::Scan;
 
 /// The files that count, in the order in which they are read.
 pub(crate) fn files(scan: &Scan, folders: &[&str], ending: &str) -> Vec<PathBuf> {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::guard::{self, Refusal};
 use crate::host::Host;
 use crate::root::Root;
-use crate::scan::{Query, Source, Warning};
+use crate::reader::{Query, Source, Warning};
 use crate::schema::Table;
 use crate::value::{Parameters, Row, Value};
 use crate::vtab::{self, Attachment, Origin, Running};
@@ -115,7 +115,7 @@ impl Engine {
 
     /// Compiles a statement without running it: an error says what is wrong with it.
     pub fn check(&self, sql: &str) -> Result<Statement> {
-        let query = self.begin()?;
+        let query = self.begin(self.limits.time)?;
         let statement = self.connection.prepare(sql).map_err(|error| self.explain(error, &query))?;
         Ok(Statement {
             columns: statement.column_names().into_iter().map(str::to_owned).collect(),
@@ -125,7 +125,12 @@ impl Engine {
 
     /// Runs one SELECT. Parameters that it does not name are ignored.
     pub fn query(&self, sql: &str, parameters: &Parameters) -> Result<QueryOutput> {
-        let query = self.begin()?;
+        self.query_within(sql, parameters, self.limits.time)
+    }
+
+    /// Like [`Engine::query`], in less time than the engine's own limit if `time` is shorter.
+    pub fn query_within(&self, sql: &str, parameters: &Parameters, time: Duration) -> Result<QueryOutput> {
+        let query = self.begin(time)?;
         self.run(sql, parameters, &query).map_err(|failure| match failure {
             Failure::Sqlite(error) => self.explain(error, &query),
             Failure::Ours(error) => error,
@@ -173,8 +178,9 @@ impl Engine {
     }
 
     /// Opens the account of a new query and puts SQLite's own steps under its clock.
-    fn begin(&self) -> Result<Arc<Query>> {
-        let query = Arc::new(Query::new(Budget::new(self.limits.clone())));
+    fn begin(&self, time: Duration) -> Result<Arc<Query>> {
+        let limits = Limits { time: time.min(self.limits.time), ..self.limits.clone() };
+        let query = Arc::new(Query::new(Budget::new(limits)));
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&query);
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let watched = Arc::clone(&query);

@@ -55,6 +55,9 @@ pub enum Error {
     /// The query ran longer than it may.
     #[error("stopped after {0:?}: the query takes longer than it may")]
     OverTime(Duration),
+    /// The run that the query belongs to has used up its time.
+    #[error("not asked: the run's time is over")]
+    RunOver,
     /// The tables produced more rows than a query may read.
     #[error("stopped after {0} rows: the query reads more of the tables than it may")]
     OverRows(u64),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 
 use crate::constraints::Operator;
-use crate::scan::Scan;
+use crate::reader::Scan;
 
 /// A part of a path between two slashes.
 #[derive(Debug, Clone, PartialEq, Eq)]

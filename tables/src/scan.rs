@@ -1,307 +1,367 @@
-//! What a table may touch while it is read: the host's files below its root, the kernel's proc and sys where they belong
-//! to that root, and the conditions of the query. All reading goes through here, so that the budget sees every byte.
+//! Runs a module: its checks become verdicts and findings, its collections become facts. An error stays with the check that
+//! caused it; the rest of the module is still decided.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use catalog::envelope::{
+    Benchmark, CheckVerdict, Envelope, Finding, LogLevel, LogLine, ResourceUse, RunStatus, Summary, Verdict,
+};
+use catalog::facts::{Fact, FactRef, Facts, Row, snapshot_id};
+use catalog::module::{Check, Module};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
-use crate::budget::Budget;
-use crate::constraints::{Constraints, Operator};
+use crate::engine::{Engine, QueryOutput};
 use crate::error::Error;
-use crate::host::Host;
-use crate::root::{self, Entry, Follow, Metadata, Root};
-use crate::schema::Table;
-use crate::value::Value;
-use crate::walk::WalkCache;
+use crate::redact::redact;
+use crate::value::{Parameters, Value};
 
-/// The longest configuration file that is read whole.
-const MAX_FILE_BYTES: u64 = 16 << 20;
-/// The longest line that is kept; the rest of it is left out.
-const MAX_LINE_BYTES: u64 = 1 << 20;
-/// How much is read between two looks at the budget.
-pub(crate) const CHUNK_BYTES: usize = 64 << 10;
-const MAX_WARNINGS: usize = 64;
+/// Findings of one check; beyond it a list says no more than its length.
+const MAX_FINDINGS: usize = 500;
+/// Facts of one module on one asset.
+const MAX_FACTS: usize = 50_000;
+const MAX_LOG_LINES: usize = 100;
 
-/// Something a table could not read; the rows it has are still right.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Warning {
-    /// The table.
-    pub table: &'static str,
-    /// What is missing, and why.
-    pub message: String,
-}
-
-/// What belongs to one query.
-#[derive(Debug)]
-pub(crate) struct Query {
-    pub budget: Budget,
-    warnings: Mutex<Vec<Warning>>,
-}
-
-impl Query {
-    pub fn new(budget: Budget) -> Self {
-        Query { budget, warnings: Mutex::default() }
-    }
-
-    pub fn warn(&self, table: &'static str, message: String) {
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        let warning = Warning { table, message };
-        if warnings.len() < MAX_WARNINGS && !warnings.contains(&warning) {
-            warnings.push(warning);
-        }
-    }
-
-    pub fn take_warnings(&self) -> Vec<Warning> {
-        std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// What belongs to an engine: the host, and what its tables share.
-#[derive(Debug)]
-pub(crate) struct Source {
-    pub host: Host,
-    pub root: Root,
-    pub walk: WalkCache,
-}
-
-/// One reading of one table.
+/// What is known before a run.
 #[derive(Debug, Clone)]
-pub(crate) struct Scan {
-    pub table: &'static Table,
-    pub constraints: Arc<Constraints>,
-    pub query: Arc<Query>,
-    pub source: Arc<Source>,
+pub struct Order {
+    /// The id of the run, given by the server or made for a run without one.
+    pub run_id: Uuid,
+    /// When it begins, by the corrected clock.
+    pub started_at: DateTime<Utc>,
+    /// Laid over the module's defaults.
+    pub parameters: BTreeMap<String, serde_json::Value>,
+    /// The facts that the server acknowledged last; none to send all of them.
+    pub previous: Option<PreviousFacts>,
 }
 
-impl Scan {
-    pub fn host(&self) -> &Host {
-        &self.source.host
-    }
+/// Facts as they were acknowledged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PreviousFacts {
+    /// The id of the snapshot.
+    pub snapshot: String,
+    /// The hash of every fact, and its table.
+    pub hashes: BTreeMap<String, String>,
+}
 
-    pub fn budget(&self) -> &Budget {
-        &self.query.budget
-    }
+/// A finished run.
+#[derive(Debug, Clone)]
+pub struct ModuleRun {
+    /// What is sent.
+    pub envelope: Envelope,
+    /// The facts as they are now; keep them once the server acknowledged the envelope.
+    pub facts: PreviousFacts,
+}
 
-    pub fn warn(&self, message: impl Into<String>) {
-        self.query.warn(self.table.name, message.into());
-    }
-
-    /// Ends the query: a condition has a value that this table cannot use.
-    pub fn refuse(&self, message: impl Into<String>) {
-        self.query.budget.fail(Error::BadConstraint { table: self.table.name, message: message.into() });
-    }
-
-    /// Whether the query looks at the column; what is costly to find need not be found otherwise.
-    pub fn uses(&self, column: &str) -> bool {
-        self.table.position(column).is_none_or(|position| self.constraints.uses(position))
-    }
-
-    /// Texts that the column must equal, without repeats.
-    pub fn texts(&self, column: &str, operator: Operator) -> Vec<String> {
-        let mut texts: Vec<String> =
-            self.constraints.of(self.table, column, operator).map(ToString::to_string).collect();
-        texts.dedup();
-        texts
-    }
-
-    /// Numbers that the column must equal.
-    pub fn numbers(&self, column: &str) -> Vec<i64> {
-        self.constraints.equals(self.table, column).filter_map(Value::as_i64).collect()
-    }
-
-    /// Opens a regular file below the root.
-    pub fn open(&self, path: impl AsRef<Path>, follow: Follow) -> Option<(Reader, Metadata)> {
-        let path = path.as_ref();
-        if !self.budget().is_open() {
-            return None;
+/// Runs one module. It never fails as a whole: what goes wrong is in the envelope.
+pub fn run_module(engine: &Engine, module: &Module, order: Order) -> ModuleRun {
+    let started = Instant::now();
+    let cpu_before = cpu_time();
+    let mut run = Run {
+        engine,
+        parameters: Parameters::new(),
+        deadline: started + module.profile.budget().wall,
+        is_over: false,
+        log: Vec::new(),
+    };
+    let mut checks = Vec::with_capacity(module.checks.len());
+    let mut findings = Vec::new();
+    let mut facts = Collected::default();
+    let mut refused = None;
+    match module.resolve_parameters(&order.parameters) {
+        Ok(parameters) => {
+            run.parameters = parameters.iter().map(|(name, value)| (name.clone(), Value::from_json(value))).collect();
+            for check in &module.checks {
+                let (verdict, found) = run.check(check);
+                checks.push(verdict);
+                findings.extend(found);
+            }
+            facts = run.collect(module);
         }
-        let (file, metadata) = self.found(path, self.source.root.open_file(path, follow))?;
-        Some((Reader { file, query: self.query.clone() }, metadata))
-    }
-
-    /// The text of a file below the root; links are followed.
-    pub fn text(&self, path: impl AsRef<Path>) -> Option<String> {
-        self.text_of(path, Follow::Links)
-    }
-
-    /// The text of a file in a folder that a user may write; a link is refused.
-    pub fn users_text(&self, path: impl AsRef<Path>) -> Option<String> {
-        self.text_of(path, Follow::Never)
-    }
-
-    fn text_of(&self, path: impl AsRef<Path>, follow: Follow) -> Option<String> {
-        self.bytes(path, follow).map(lossy)
-    }
-
-    /// The bytes of a file below the root, at most 16 MiB.
-    pub fn bytes(&self, path: impl AsRef<Path>, follow: Follow) -> Option<Vec<u8>> {
-        let path = path.as_ref();
-        let (reader, _) = self.open(path, follow)?;
-        let mut bytes = Vec::new();
-        let read = reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
-        self.found(path, read)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            self.warn(format!("{} is longer than 16 MiB; the rest is not read", path.display()));
-            bytes.truncate(usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX));
+        Err(error) => {
+            let message = error.to_string();
+            checks.extend(module.checks.iter().map(|check| CheckVerdict {
+                id: check.id.clone(),
+                verdict: Verdict::Error,
+                message: Some(message.clone()),
+            }));
+            facts.unreadable.extend(module.collect.iter().map(|collect| collect.table.clone()));
+            run.say(LogLevel::Error, message.clone());
+            refused = Some(message);
         }
-        Some(bytes)
     }
+    let has_error = checks.iter().any(|check| check.verdict == Verdict::Error) || !facts.unreadable.is_empty();
+    let status = match (refused.is_some(), run.is_over, has_error) {
+        (true, ..) => RunStatus::Failed,
+        (_, true, _) => RunStatus::Timeout,
+        (_, _, true) => RunStatus::Partial,
+        _ => RunStatus::Succeeded,
+    };
+    let (changes, now) = facts.against(order.previous.unwrap_or_default());
+    let envelope = Envelope {
+        run_id: order.run_id,
+        module: module.slug.clone(),
+        version: module.version.to_string(),
+        status,
+        started_at: order.started_at,
+        duration_ms: milliseconds(started.elapsed()),
+        resource: ResourceUse {
+            cpu_ms: milliseconds(cpu_time().saturating_sub(cpu_before)),
+            max_rss_kb: max_resident_kib(),
+        },
+        summary: Summary::of(&checks),
+        benchmarks: benchmarks(module, &checks),
+        checks,
+        findings,
+        facts: changes,
+        artifacts: Vec::new(),
+        log: run.log,
+    };
+    ModuleRun { envelope, facts: now }
+}
 
-    /// The lines of a file below the root, one at a time; links are followed.
-    pub fn lines(&self, path: impl AsRef<Path>) -> Option<Lines> {
-        let (reader, _) = self.open(path, Follow::Links)?;
-        Some(Lines { reader: BufReader::with_capacity(CHUNK_BYTES, reader) })
-    }
-
-    /// The entries of a folder below the root, by name; none if it does not exist.
-    pub fn list(&self, path: impl AsRef<Path>) -> Vec<Entry> {
-        self.list_of(path, Follow::Links)
-    }
-
-    fn list_of(&self, path: impl AsRef<Path>, follow: Follow) -> Vec<Entry> {
-        let path = path.as_ref();
-        if !self.budget().is_open() {
-            return Vec::new();
+/// Answers a single check: its verdict and, if it fails, what fails. For tests of modules as well as for runs.
+pub(crate) fn decide(
+    check: &Check,
+    mut ask: impl FnMut(&str) -> Result<QueryOutput, Error>,
+) -> (CheckVerdict, Vec<Finding>) {
+    let verdict = |verdict, message| CheckVerdict { id: check.id.clone(), verdict, message };
+    if let Some(applies) = &check.applies {
+        match ask(applies) {
+            Ok(answer) if answer.rows.is_empty() => return (verdict(Verdict::NotApplicable, None), Vec::new()),
+            Ok(_) => {}
+            Err(error) => return (verdict(Verdict::Error, Some(format!("applies: {error}"))), Vec::new()),
         }
-        let entries = self
-            .found(path, self.source.root.open_folder(path, follow))
-            .and_then(|folder| self.found(path, root::entries_of(folder)));
-        let mut entries: Vec<Entry> = entries.into_iter().flatten().take_while(|_| self.budget().is_open()).collect();
-        entries.sort_unstable_by(|left, right| left.name.cmp(&right.name));
-        entries
     }
-
-    /// Paths in a folder whose name ends as given, in order.
-    pub fn paths(&self, folder: impl AsRef<Path>, ending: &str) -> Vec<PathBuf> {
-        let folder = folder.as_ref();
-        self.list(folder)
-            .into_iter()
-            .filter(|entry| entry.name.to_string_lossy().ends_with(ending))
-            .map(|entry| folder.join(entry.name))
-            .collect()
+    let answer = match ask(&check.query) {
+        Ok(answer) => answer,
+        Err(error) => return (verdict(Verdict::Error, Some(error.to_string())), Vec::new()),
+    };
+    if answer.rows.is_empty() {
+        return (verdict(Verdict::Pass, None), Vec::new());
     }
+    let Some(resource) = answer.columns.iter().position(|column| column == "resource") else {
+        return (verdict(Verdict::Error, Some("the query has no column named resource".to_owned())), Vec::new());
+    };
+    let count = answer.rows.len();
+    let findings = findings(check, &answer, resource);
+    let message = (count > findings.len()).then(|| format!("{count} rows fail, {} findings are listed", findings.len()));
+    (verdict(Verdict::Fail, message), findings)
+}
 
-    /// An opened folder below the root, to read what is in it without resolving its path again.
-    pub fn folder(&self, path: impl AsRef<Path>, follow: Follow) -> Option<OwnedFd> {
-        let path = path.as_ref();
-        self.found(path, self.source.root.open_folder(path, follow))
-    }
-
-    pub fn metadata(&self, path: impl AsRef<Path>, follow: Follow) -> Option<Metadata> {
-        let path = path.as_ref();
-        if !self.budget().is_open() {
-            return None;
+/// One finding a resource: it is the finding's identity, so a second row about the same adds nothing.
+fn findings(check: &Check, answer: &QueryOutput, resource: usize) -> Vec<Finding> {
+    let mut seen = BTreeSet::new();
+    let mut findings = Vec::new();
+    for row in &answer.rows {
+        let name = redact(&row[resource].to_string());
+        if findings.len() >= MAX_FINDINGS || !seen.insert(name.clone()) {
+            continue;
         }
-        self.found(path, self.source.root.metadata(path, follow))
+        let evidence = answer
+            .columns
+            .iter()
+            .zip(row)
+            .enumerate()
+            .filter(|(position, _)| *position != resource)
+            .map(|(_, (column, value))| (column.clone(), clean(value)))
+            .collect();
+        findings.push(Finding { check: check.id.clone(), severity: check.severity, resource: name, evidence });
     }
+    findings
+}
 
-    pub fn exists(&self, path: impl AsRef<Path>) -> bool {
-        self.source.root.metadata(path.as_ref(), Follow::Links).is_ok()
+fn clean(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Text(text) => redact(text).into(),
+        other => other.to_json(),
     }
+}
 
-    pub fn read_link(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
-        self.source.root.read_link(path.as_ref()).ok()
-    }
+struct Run<'a> {
+    engine: &'a Engine,
+    parameters: Parameters,
+    deadline: Instant,
+    is_over: bool,
+    log: Vec<LogLine>,
+}
 
-    /// The text of a file of the kernel's procfs, such as `meminfo`; none for an image.
-    pub fn proc(&self, path: impl AsRef<Path>) -> Option<String> {
-        self.kernel_file(self.host().proc.join(path))
-    }
-
-    /// The text of a file of the kernel's sysfs without its final newline; none for an image.
-    pub fn sys(&self, path: impl AsRef<Path>) -> Option<String> {
-        self.kernel_file(self.host().sys.join(path)).map(|text| text.trim_end().to_owned())
-    }
-
-    /// The names in a folder of procfs or sysfs.
-    pub fn kernel_names(&self, path: impl AsRef<Path>) -> Vec<String> {
-        if !self.host().live || !self.budget().is_open() {
-            return Vec::new();
+impl Run<'_> {
+    fn check(&mut self, check: &Check) -> (CheckVerdict, Vec<Finding>) {
+        let decided = decide(check, |sql| self.ask(sql));
+        if let (CheckVerdict { verdict: Verdict::Error, message: Some(message), .. }, _) = &decided {
+            self.say(LogLevel::Error, format!("{}: {message}", check.id));
         }
-        let Ok(folder) = std::fs::read_dir(path) else { return Vec::new() };
-        let mut names: Vec<String> =
-            folder.filter_map(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.sort_unstable();
-        names
+        decided
     }
 
-    /// A file about the host's network; a container with its own network sees the host's through process 1.
-    pub fn net(&self, name: &str) -> Option<String> {
-        self.kernel_file(self.host().proc.join("1/net").join(name))
-            .or_else(|| self.kernel_file(self.host().proc.join("net").join(name)))
-    }
-
-    fn kernel_file(&self, path: PathBuf) -> Option<String> {
-        if !self.host().live || !self.budget().is_open() {
-            return None;
-        }
-        let file = std::fs::File::open(path).ok()?;
-        let mut bytes = Vec::new();
-        let read = Reader { file, query: self.query.clone() }.take(MAX_FILE_BYTES).read_to_end(&mut bytes);
-        read.ok().map(|_| lossy(bytes))
-    }
-
-    /// The value of a call; a refusal becomes a warning, absence is no news.
-    fn found<T>(&self, path: &Path, result: io::Result<T>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(error) => {
-                let is_absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
-                if !is_absent && !self.budget().has_failed() {
-                    self.warn(format!("cannot read {}: {error}", path.display()));
+    fn ask(&mut self, sql: &str) -> Result<QueryOutput, Error> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let answer = if left.is_zero() {
+            Err(Error::OverTime(Duration::ZERO))
+        } else {
+            self.engine.query_within(sql, &self.parameters, left)
+        };
+        match answer {
+            Ok(mut answer) => {
+                for warning in std::mem::take(&mut answer.warnings) {
+                    self.say(LogLevel::Warn, format!("{}: {}", warning.table, warning.message));
                 }
-                None
+                Ok(answer)
+            }
+            Err(error) => {
+                self.is_over |= Instant::now() >= self.deadline;
+                Err(if left.is_zero() { Error::RunOver } else { error })
             }
         }
     }
-}
 
-/// Text of bytes; what is not UTF-8 is replaced.
-pub(crate) fn lossy(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
+    fn collect(&mut self, module: &Module) -> Collected {
+        let mut collected = Collected::default();
+        for collect in &module.collect {
+            match self.ask(&collect.query) {
+                Ok(answer) if collected.facts.len() + answer.rows.len() > MAX_FACTS => {
+                    let message = format!("{}: more than {MAX_FACTS} facts in one module", collect.table);
+                    self.say(LogLevel::Error, message);
+                    collected.unreadable.insert(collect.table.clone());
+                }
+                Ok(answer) => {
+                    for row in &answer.rows {
+                        let row: Row = answer.columns.iter().cloned().zip(row.iter().map(clean)).collect();
+                        let fact = Fact::new(collect.table.clone(), &collect.key, row);
+                        collected.facts.insert(fact.hash(), fact);
+                    }
+                }
+                Err(error) => {
+                    self.say(LogLevel::Error, format!("{}: {error}", collect.table));
+                    collected.unreadable.insert(collect.table.clone());
+                }
+            }
+        }
+        collected
+    }
 
-/// A file whose bytes count against the budget.
-#[derive(Debug)]
-pub(crate) struct Reader {
-    file: std::fs::File,
-    query: Arc<Query>,
-}
-
-impl Read for Reader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = buffer.len().min(CHUNK_BYTES);
-        let count = self.file.read(&mut buffer[..wanted])?;
-        if self.query.budget.spend_bytes(count) { Ok(count) } else { Err(io::Error::other("over the budget")) }
+    fn say(&mut self, level: LogLevel, message: String) {
+        let line = LogLine { level, message };
+        if self.log.len() < MAX_LOG_LINES && !self.log.contains(&line) {
+            self.log.push(line);
+        }
     }
 }
 
-/// The lines of a file, without their ends.
-#[derive(Debug)]
-pub(crate) struct Lines {
-    reader: BufReader<Reader>,
+/// The facts of a run, and the tables that could not be read: what is not seen has not gone.
+#[derive(Default)]
+struct Collected {
+    facts: BTreeMap<String, Fact>,
+    unreadable: BTreeSet<String>,
 }
 
-impl Iterator for Lines {
-    type Item = String;
+impl Collected {
+    fn against(mut self, previous: PreviousFacts) -> (Facts, PreviousFacts) {
+        self.facts.retain(|_, fact| !self.unreadable.contains(&fact.table));
+        let base = (!previous.snapshot.is_empty()).then_some(previous.snapshot);
+        let (kept, seen): (BTreeMap<String, String>, BTreeMap<String, String>) =
+            previous.hashes.into_iter().partition(|(_, table)| self.unreadable.contains(table));
+        let kept = if base.is_some() { kept } else { BTreeMap::new() };
+        let mut hashes = kept;
+        hashes.extend(self.facts.iter().map(|(hash, fact)| (hash.clone(), fact.table.clone())));
+        let snapshot = snapshot_id(hashes.keys().map(String::as_str));
+        let removed = match base {
+            Some(_) => seen
+                .iter()
+                .filter(|(hash, _)| !self.facts.contains_key(*hash))
+                .map(|(hash, table)| FactRef { table: table.clone(), hash: hash.clone() })
+                .collect(),
+            None => Vec::new(),
+        };
+        let is_new = |hash: &String| base.is_none() || !seen.contains_key(hash);
+        let added = self.facts.into_iter().filter(|(hash, _)| is_new(hash)).map(|(_, fact)| fact).collect();
+        (Facts { base, snapshot: snapshot.clone(), added, removed }, PreviousFacts { snapshot, hashes })
+    }
+}
 
-    fn next(&mut self) -> Option<String> {
-        let mut line = Vec::new();
-        let count = (&mut self.reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).ok()?;
-        if count == 0 {
-            return None;
+/// The verdicts by control: a control fails with any of its checks.
+fn benchmarks(module: &Module, checks: &[CheckVerdict]) -> Vec<Benchmark> {
+    let rank = |verdict| match verdict {
+        Verdict::Fail => 3,
+        Verdict::Error => 2,
+        Verdict::Pass => 1,
+        Verdict::NotApplicable => 0,
+    };
+    let mut worst: BTreeMap<(&str, &str), Verdict> = BTreeMap::new();
+    for (check, decided) in module.checks.iter().zip(checks) {
+        for (framework, controls) in &check.controls {
+            for control in controls {
+                let status = worst.entry((framework, control)).or_insert(decided.verdict);
+                if rank(decided.verdict) > rank(*status) {
+                    *status = decided.verdict;
+                }
+            }
         }
-        if line.last() == Some(&b'\n') {
-            line.pop();
-        } else if count as u64 == MAX_LINE_BYTES {
-            self.reader.skip_until(b'\n').ok()?;
-        }
-        if line.last() == Some(&b'\r') {
-            line.pop();
-        }
-        Some(lossy(line))
+    }
+    worst
+        .into_iter()
+        .map(|((framework, control), status)| Benchmark {
+            framework: framework.to_owned(),
+            control: control.to_owned(),
+            status,
+        })
+        .collect()
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// User and system time of this process.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// The greatest resident set of this process, in KiB.
+fn max_resident_kib() -> u64 {
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            line.split_whitespace().next()?.parse().ok()
+        })
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fact(name: &str) -> Fact {
+        let row = Row::from([("name".to_owned(), serde_json::Value::from(name))]);
+        Fact::new("packages", &["name".to_owned()], row)
+    }
+
+    fn collected(names: &[&str]) -> Collected {
+        let facts = names.iter().map(|name| (fact(name).hash(), fact(name))).collect();
+        Collected { facts, unreadable: BTreeSet::new() }
+    }
+
+    #[test]
+    fn facts_are_sent_as_changes() {
+        let (first, known) = collected(&["a", "b"]).against(PreviousFacts::default());
+        assert_eq!((first.base, first.added.len(), first.removed.len()), (None, 2, 0));
+        let (second, _) = collected(&["b", "c"]).against(known.clone());
+        assert_eq!((second.base.as_deref(), second.added.len(), second.removed.len()), (Some(known.snapshot.as_str()), 1, 1));
+        let (third, again) = collected(&["a", "b"]).against(known.clone());
+        assert!(third.is_unchanged());
+        assert_eq!(again, known);
+    }
+
+    #[test]
+    fn facts_of_a_table_that_cannot_be_read_stay() {
+        let (_, known) = collected(&["a", "b"]).against(PreviousFacts::default());
+        let broken = Collected { facts: BTreeMap::new(), unreadable: BTreeSet::from(["packages".to_owned()]) };
+        let (changes, again) = broken.against(known.clone());
+        assert!(changes.is_unchanged() && changes.removed.is_empty());
+        assert_eq!(again, known);
     }
 }

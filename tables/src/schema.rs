@@ -1,7 +1,7 @@
 //! The description of a table, and the macro that a table's file opens with. The macro makes a `Record` with one field a
 //! column, so that a misspelt column does not compile, and columns that a file leaves out are NULL.
 
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::value::Row;
 
 /// The type of a column, as osquery names it.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 
 use crate::paths;
-use crate::scan::Scan;
+use crate::reader::Scan;
 
 /// Folders with unit files; an earlier one wins (`systemd.unit(5)`).
 const FOLDERS: [&str; 6] = [

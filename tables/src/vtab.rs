@@ -16,7 +16,7 @@ use rusqlite::{Connection, ffi};
 
 use crate::constraints::{Constraint, Constraints, Operator, decode_plan, encode_plan};
 use crate::error::Error;
-use crate::scan::{Query, Scan, Source};
+use crate::reader::{Query, Scan, Source};
 use crate::schema::{Rows, Table};
 use crate::value::{Row, Value};
 

@@ -9,7 +9,7 @@ use rustix::fs::FileType;
 
 use crate::accounts;
 use crate::root::{self, Follow, Metadata};
-use crate::scan::Scan;
+use crate::reader::Scan;
 
 const THREADS: usize = 2;
 /// Files kept; a host with more has a problem that a longer list does not explain better.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::constraints::Operator;
-use crate::scan::{Lines, Scan};
+use crate::reader::{Lines, Scan};
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
 

@@ -7,7 +7,7 @@ use rustix::fs::FileType;
 
 use crate::paths::{self, Pattern, asked_for};
 use crate::root::Follow;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
 

@@ -1,7 +1,7 @@
 //! `groups`: the groups of `/etc/group`.
 
 use crate::accounts;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {

@@ -9,7 +9,7 @@ use super::file::paths_of;
 use crate::functions::hex;
 use crate::paths;
 use crate::root::Follow;
-use crate::scan::{CHUNK_BYTES, Scan};
+use crate::reader::{CHUNK_BYTES, Scan};
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use crate::root::Follow;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {

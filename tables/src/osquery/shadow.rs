@@ -1,6 +1,6 @@
 //! `shadow`: the state and age of passwords from `/etc/shadow` (`shadow(5)`). The digest itself is never shown.
 
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::{Row, Value};
 

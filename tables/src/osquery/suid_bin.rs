@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::accounts;
 use crate::paths;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {

@@ -1,7 +1,7 @@
 //! `systemd_units`: units from their files on disk. `sub_state` follows `active_state`: the exact one is known only to the
 //! running manager.
 
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::units::{self, Activity, State};
 

@@ -1,7 +1,7 @@
 //! `user_groups`: which account is in which group, by its own group and by the lists of members.
 
 use crate::accounts;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {

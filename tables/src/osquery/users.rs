@@ -1,7 +1,7 @@
 //! `users`: the accounts of `/etc/passwd`. Accounts of a directory service are not below the root and not shown.
 
 use crate::accounts;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::paths;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {

@@ -5,7 +5,7 @@ use regex::Regex;
 use crate::constraints::Operator;
 use crate::functions::compile;
 use crate::paths::{self, asked_for};
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
 

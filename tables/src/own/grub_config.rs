@@ -2,7 +2,7 @@
 //! `grub.cfg` by their first word (`linux`, `set`, `password_pbkdf2`).
 
 use crate::paths;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
 

@@ -1,6 +1,6 @@
 //! `login_defs`: `/etc/login.defs` as the shadow tools read it: of a repeated key the last counts.
 
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {

@@ -2,7 +2,7 @@
 
 use crate::drop_in;
 use crate::paths;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {

@@ -2,7 +2,7 @@
 //! now is in `mounts`.
 
 use crate::paths;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::units::UnitFile;
 use crate::value::Row;
@@ -69,7 +69,7 @@ pub(crate) fn unescape(field: &str) -> String {
             rest = after;
         }
     }
-    crate::scan::lossy(bytes)
+    crate::reader::lossy(bytes)
 }
 
 #[cfg(test)]

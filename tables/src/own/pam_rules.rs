@@ -2,7 +2,7 @@
 //! lines, not followed: a check names the file it is about.
 
 use crate::paths;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::own::sshd_defaults::{ACCUMULATED, DEFAULTS, DURATIONS};
 use crate::paths::{self, Pattern};
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {

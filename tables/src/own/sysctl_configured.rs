@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::drop_in;
 use crate::paths;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {

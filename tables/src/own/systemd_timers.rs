@@ -1,6 +1,6 @@
 //! `systemd_timers`: timer units and what they start (`systemd.timer(5)`).
 
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::units::{self, UnitFile};
 

@@ -3,7 +3,7 @@
 
 use crate::osquery::file::type_name;
 use crate::paths;
-use crate::scan::Scan;
+use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {

@@ -1,0 +1,146 @@
+//! Runs a module's tests without a host: the same engine, its tables replaced by the recorded rows. A table that a test does
+//! not record is empty, a column that a row leaves out is NULL.
+
+use std::collections::BTreeMap;
+
+use catalog::module::{Fixture, Module};
+
+use crate::budget::Limits;
+use crate::engine::Engine;
+use crate::registry;
+use crate::scan::decide;
+use crate::schema::{ColumnType, Table};
+use crate::value::{Parameters, Row, Value};
+
+/// How a test of a module ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestOutcome {
+    /// The name of the test.
+    pub name: String,
+    /// What differs from what it expects, a sentence each; empty if it passed.
+    pub differences: Vec<String>,
+}
+
+impl TestOutcome {
+    /// Whether every verdict is as expected.
+    pub fn has_passed(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+/// Runs all tests of a module.
+pub fn run(module: &Module) -> Vec<TestOutcome> {
+    module
+        .tests
+        .iter()
+        .map(|test| TestOutcome { name: test.name.clone(), differences: run_test(module, test) })
+        .collect()
+}
+
+/// What is wrong with the SQL of a module, seen without any rows: each query must compile, name only parameters that the
+/// module has, and answer with the columns that are needed.
+pub fn lint(module: &Module) -> Vec<String> {
+    let engine = match Engine::recorded(BTreeMap::new(), Limits::default()) {
+        Ok(engine) => engine,
+        Err(error) => return vec![error.to_string()],
+    };
+    let known: Vec<&str> = module
+        .parameters
+        .get("properties")
+        .and_then(serde_json::Value::as_object)
+        .map(|properties| properties.keys().map(String::as_str).collect())
+        .unwrap_or_default();
+    let mut problems = Vec::new();
+    let mut look = |place: String, sql: &str, needed: &[String]| match engine.check(sql) {
+        Err(error) => problems.push(format!("{place}: {error}")),
+        Ok(statement) => {
+            let unknown = statement.parameters.iter().filter(|name| !known.contains(&name.as_str()));
+            problems.extend(unknown.map(|name| format!("{place}: the module has no parameter {name}")));
+            let missing = needed.iter().filter(|column| !statement.columns.contains(column));
+            problems.extend(missing.map(|column| format!("{place}: the query has no column {column}")));
+        }
+    };
+    for check in &module.checks {
+        look(format!("{} query", check.id), &check.query, &["resource".to_owned()]);
+        if let Some(applies) = &check.applies {
+            look(format!("{} applies", check.id), applies, &[]);
+        }
+    }
+    for collect in &module.collect {
+        look(format!("collect {}", collect.table), &collect.query, &collect.key);
+    }
+    problems
+}
+
+fn run_test(module: &Module, test: &Fixture) -> Vec<String> {
+    let engine = match recordings(test) {
+        Ok(recordings) => match Engine::recorded(recordings, Limits::default()) {
+            Ok(engine) => engine,
+            Err(error) => return vec![error.to_string()],
+        },
+        Err(problems) => return problems,
+    };
+    let parameters: Parameters = match module.resolve_parameters(&test.parameters) {
+        Ok(parameters) => parameters.iter().map(|(name, value)| (name.clone(), Value::from_json(value))).collect(),
+        Err(error) => return vec![error.to_string()],
+    };
+    let mut differences = Vec::new();
+    for (id, expected) in &test.expect {
+        let Some(check) = module.check(id) else {
+            differences.push(format!("{id}: the module has no such check"));
+            continue;
+        };
+        let (decided, findings) = decide(check, |sql| engine.query(sql, &parameters));
+        if decided.verdict != *expected {
+            let resources: Vec<&str> = findings.iter().map(|finding| finding.resource.as_str()).take(5).collect();
+            let because = match decided.message {
+                Some(message) => format!(": {message}"),
+                None if resources.is_empty() => String::new(),
+                None => format!(", because of {}", resources.join(", ")),
+            };
+            differences.push(format!("{id}: {} expected, {} found{because}", expected.as_str(), decided.verdict.as_str()));
+        }
+    }
+    differences
+}
+
+fn recordings(test: &Fixture) -> Result<BTreeMap<&'static str, Vec<Row>>, Vec<String>> {
+    let mut problems = Vec::new();
+    let mut recordings = BTreeMap::new();
+    for (name, records) in &test.tables {
+        let Some(table) = registry::TABLES.iter().find(|table| table.name == name) else {
+            problems.push(format!("there is no table {name}"));
+            continue;
+        };
+        let mut rows = Vec::with_capacity(records.len());
+        for record in records {
+            match recorded_row(table, record) {
+                Ok(row) => rows.push(row),
+                Err(problem) if problems.contains(&problem) => {}
+                Err(problem) => problems.push(problem),
+            }
+        }
+        recordings.insert(table.name, rows);
+    }
+    if problems.is_empty() { Ok(recordings) } else { Err(problems) }
+}
+
+fn recorded_row(table: &Table, record: &catalog::facts::Row) -> Result<Row, String> {
+    let mut row = vec![Value::Null; table.columns.len()];
+    for (column, value) in record {
+        let position = table.position(column).ok_or_else(|| format!("table {} has no column {column}", table.name))?;
+        row[position] = typed(table.columns[position].kind, Value::from_json(value));
+    }
+    Ok(Row(row))
+}
+
+/// A number written where the table has text, and the reverse, as the table itself would give it.
+fn typed(kind: ColumnType, value: Value) -> Value {
+    match (kind, value) {
+        (ColumnType::Text, number @ (Value::Integer(_) | Value::Real(_))) => Value::Text(number.to_string()),
+        (ColumnType::Integer | ColumnType::BigInt | ColumnType::UnsignedBigInt | ColumnType::DateTime, Value::Text(text)) => {
+            text.trim().parse().map_or(Value::Text(text), Value::Integer)
+        }
+        (_, other) => other,
+    }
+}

@@ -1,0 +1,307 @@
+//! What a table may touch while it is read: the host's files below its root, the kernel's proc and sys where they belong
+//! to that root, and the conditions of the query. All reading goes through here, so that the budget sees every byte.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::budget::Budget;
+use crate::constraints::{Constraints, Operator};
+use crate::error::Error;
+use crate::host::Host;
+use crate::root::{self, Entry, Follow, Metadata, Root};
+use crate::schema::Table;
+use crate::value::Value;
+use crate::walk::WalkCache;
+
+/// The longest configuration file that is read whole.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+/// The longest line that is kept; the rest of it is left out.
+const MAX_LINE_BYTES: u64 = 1 << 20;
+/// How much is read between two looks at the budget.
+pub(crate) const CHUNK_BYTES: usize = 64 << 10;
+const MAX_WARNINGS: usize = 64;
+
+/// Something a table could not read; the rows it has are still right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// The table.
+    pub table: &'static str,
+    /// What is missing, and why.
+    pub message: String,
+}
+
+/// What belongs to one query.
+#[derive(Debug)]
+pub(crate) struct Query {
+    pub budget: Budget,
+    warnings: Mutex<Vec<Warning>>,
+}
+
+impl Query {
+    pub fn new(budget: Budget) -> Self {
+        Query { budget, warnings: Mutex::default() }
+    }
+
+    pub fn warn(&self, table: &'static str, message: String) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let warning = Warning { table, message };
+        if warnings.len() < MAX_WARNINGS && !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+
+    pub fn take_warnings(&self) -> Vec<Warning> {
+        std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What belongs to an engine: the host, and what its tables share.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub host: Host,
+    pub root: Root,
+    pub walk: WalkCache,
+}
+
+/// One reading of one table.
+#[derive(Debug, Clone)]
+pub(crate) struct Scan {
+    pub table: &'static Table,
+    pub constraints: Arc<Constraints>,
+    pub query: Arc<Query>,
+    pub source: Arc<Source>,
+}
+
+impl Scan {
+    pub fn host(&self) -> &Host {
+        &self.source.host
+    }
+
+    pub fn budget(&self) -> &Budget {
+        &self.query.budget
+    }
+
+    pub fn warn(&self, message: impl Into<String>) {
+        self.query.warn(self.table.name, message.into());
+    }
+
+    /// Ends the query: a condition has a value that this table cannot use.
+    pub fn refuse(&self, message: impl Into<String>) {
+        self.query.budget.fail(Error::BadConstraint { table: self.table.name, message: message.into() });
+    }
+
+    /// Whether the query looks at the column; what is costly to find need not be found otherwise.
+    pub fn uses(&self, column: &str) -> bool {
+        self.table.position(column).is_none_or(|position| self.constraints.uses(position))
+    }
+
+    /// Texts that the column must equal, without repeats.
+    pub fn texts(&self, column: &str, operator: Operator) -> Vec<String> {
+        let mut texts: Vec<String> =
+            self.constraints.of(self.table, column, operator).map(ToString::to_string).collect();
+        texts.dedup();
+        texts
+    }
+
+    /// Numbers that the column must equal.
+    pub fn numbers(&self, column: &str) -> Vec<i64> {
+        self.constraints.equals(self.table, column).filter_map(Value::as_i64).collect()
+    }
+
+    /// Opens a regular file below the root.
+    pub fn open(&self, path: impl AsRef<Path>, follow: Follow) -> Option<(Reader, Metadata)> {
+        let path = path.as_ref();
+        if !self.budget().is_open() {
+            return None;
+        }
+        let (file, metadata) = self.found(path, self.source.root.open_file(path, follow))?;
+        Some((Reader { file, query: self.query.clone() }, metadata))
+    }
+
+    /// The text of a file below the root; links are followed.
+    pub fn text(&self, path: impl AsRef<Path>) -> Option<String> {
+        self.text_of(path, Follow::Links)
+    }
+
+    /// The text of a file in a folder that a user may write; a link is refused.
+    pub fn users_text(&self, path: impl AsRef<Path>) -> Option<String> {
+        self.text_of(path, Follow::Never)
+    }
+
+    fn text_of(&self, path: impl AsRef<Path>, follow: Follow) -> Option<String> {
+        self.bytes(path, follow).map(lossy)
+    }
+
+    /// The bytes of a file below the root, at most 16 MiB.
+    pub fn bytes(&self, path: impl AsRef<Path>, follow: Follow) -> Option<Vec<u8>> {
+        let path = path.as_ref();
+        let (reader, _) = self.open(path, follow)?;
+        let mut bytes = Vec::new();
+        let read = reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
+        self.found(path, read)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            self.warn(format!("{} is longer than 16 MiB; the rest is not read", path.display()));
+            bytes.truncate(usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX));
+        }
+        Some(bytes)
+    }
+
+    /// The lines of a file below the root, one at a time; links are followed.
+    pub fn lines(&self, path: impl AsRef<Path>) -> Option<Lines> {
+        let (reader, _) = self.open(path, Follow::Links)?;
+        Some(Lines { reader: BufReader::with_capacity(CHUNK_BYTES, reader) })
+    }
+
+    /// The entries of a folder below the root, by name; none if it does not exist.
+    pub fn list(&self, path: impl AsRef<Path>) -> Vec<Entry> {
+        self.list_of(path, Follow::Links)
+    }
+
+    fn list_of(&self, path: impl AsRef<Path>, follow: Follow) -> Vec<Entry> {
+        let path = path.as_ref();
+        if !self.budget().is_open() {
+            return Vec::new();
+        }
+        let entries = self
+            .found(path, self.source.root.open_folder(path, follow))
+            .and_then(|folder| self.found(path, root::entries_of(folder)));
+        let mut entries: Vec<Entry> = entries.into_iter().flatten().take_while(|_| self.budget().is_open()).collect();
+        entries.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+        entries
+    }
+
+    /// Paths in a folder whose name ends as given, in order.
+    pub fn paths(&self, folder: impl AsRef<Path>, ending: &str) -> Vec<PathBuf> {
+        let folder = folder.as_ref();
+        self.list(folder)
+            .into_iter()
+            .filter(|entry| entry.name.to_string_lossy().ends_with(ending))
+            .map(|entry| folder.join(entry.name))
+            .collect()
+    }
+
+    /// An opened folder below the root, to read what is in it without resolving its path again.
+    pub fn folder(&self, path: impl AsRef<Path>, follow: Follow) -> Option<OwnedFd> {
+        let path = path.as_ref();
+        self.found(path, self.source.root.open_folder(path, follow))
+    }
+
+    pub fn metadata(&self, path: impl AsRef<Path>, follow: Follow) -> Option<Metadata> {
+        let path = path.as_ref();
+        if !self.budget().is_open() {
+            return None;
+        }
+        self.found(path, self.source.root.metadata(path, follow))
+    }
+
+    pub fn exists(&self, path: impl AsRef<Path>) -> bool {
+        self.source.root.metadata(path.as_ref(), Follow::Links).is_ok()
+    }
+
+    pub fn read_link(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
+        self.source.root.read_link(path.as_ref()).ok()
+    }
+
+    /// The text of a file of the kernel's procfs, such as `meminfo`; none for an image.
+    pub fn proc(&self, path: impl AsRef<Path>) -> Option<String> {
+        self.kernel_file(self.host().proc.join(path))
+    }
+
+    /// The text of a file of the kernel's sysfs without its final newline; none for an image.
+    pub fn sys(&self, path: impl AsRef<Path>) -> Option<String> {
+        self.kernel_file(self.host().sys.join(path)).map(|text| text.trim_end().to_owned())
+    }
+
+    /// The names in a folder of procfs or sysfs.
+    pub fn kernel_names(&self, path: impl AsRef<Path>) -> Vec<String> {
+        if !self.host().live || !self.budget().is_open() {
+            return Vec::new();
+        }
+        let Ok(folder) = std::fs::read_dir(path) else { return Vec::new() };
+        let mut names: Vec<String> =
+            folder.filter_map(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// A file about the host's network; a container with its own network sees the host's through process 1.
+    pub fn net(&self, name: &str) -> Option<String> {
+        self.kernel_file(self.host().proc.join("1/net").join(name))
+            .or_else(|| self.kernel_file(self.host().proc.join("net").join(name)))
+    }
+
+    fn kernel_file(&self, path: PathBuf) -> Option<String> {
+        if !self.host().live || !self.budget().is_open() {
+            return None;
+        }
+        let file = std::fs::File::open(path).ok()?;
+        let mut bytes = Vec::new();
+        let read = Reader { file, query: self.query.clone() }.take(MAX_FILE_BYTES).read_to_end(&mut bytes);
+        read.ok().map(|_| lossy(bytes))
+    }
+
+    /// The value of a call; a refusal becomes a warning, absence is no news.
+    fn found<T>(&self, path: &Path, result: io::Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let is_absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+                if !is_absent && !self.budget().has_failed() {
+                    self.warn(format!("cannot read {}: {error}", path.display()));
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Text of bytes; what is not UTF-8 is replaced.
+pub(crate) fn lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// A file whose bytes count against the budget.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    file: std::fs::File,
+    query: Arc<Query>,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len().min(CHUNK_BYTES);
+        let count = self.file.read(&mut buffer[..wanted])?;
+        if self.query.budget.spend_bytes(count) { Ok(count) } else { Err(io::Error::other("over the budget")) }
+    }
+}
+
+/// The lines of a file, without their ends.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    reader: BufReader<Reader>,
+}
+
+impl Iterator for Lines {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        let count = (&mut self.reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).ok()?;
+        if count == 0 {
+            return None;
+        }
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        } else if count as u64 == MAX_LINE_BYTES {
+            self.reader.skip_until(b'\n').ok()?;
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Some(lossy(line))
+    }
+}
