@@ -4,10 +4,18 @@
 #![forbid(unsafe_code)]
 
 pub mod bundle;
+mod catalog;
 pub mod envelope;
 pub mod facts;
+pub mod framework;
+pub mod load;
 pub mod module;
+mod problem;
+pub mod selection;
 mod severity;
+mod sql;
 pub mod wire;
 
+pub use catalog::{Catalog, Entry};
+pub use problem::{Problem, Problems};
 pub use severity::Severity;
