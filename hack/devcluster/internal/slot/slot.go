@@ -68,7 +68,18 @@ func Folder() (string, error) {
 		}
 		folder = filepath.Join(base, "tenantra")
 	}
-	return folder, os.MkdirAll(folder, 0o700)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", err
+	}
+	// The folder for temporary files is everybody's: somebody else may have made this one to mislead.
+	info, err := os.Lstat(folder)
+	if err != nil {
+		return "", err
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Geteuid() || !info.IsDir() {
+		return "", fmt.Errorf("%s is not a folder of yours; remove it, or set XDG_RUNTIME_DIR", folder)
+	}
+	return folder, nil
 }
 
 // Take locks the lowest free number. A number whose record is still there belongs to a crashed run that nobody has
