@@ -1,6 +1,8 @@
 //! What every schema must have: a bound on each text, list and map, a sentence on each rule, a required spec, and nothing
 //! that Kubernetes would warn about.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use crds::manifests::definitions;
 use serde_json::Value;
 

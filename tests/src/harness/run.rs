@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use tempfile::TempDir;
 
 /// Longer than a first start on a busy machine of two cores takes.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_mins(2);
 /// Longer than the supervisor's own limit for ending its processes.
 const END_LIMIT: Duration = Duration::from_secs(40);
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 /// An object of a kind; the namespaced ones live with the tenant acme.
+#[allow(clippy::needless_pass_by_value, reason = "callers build the spec in place")]
 pub fn object(kind: &str, name: &str, spec: Value) -> Value {
     let mut metadata = json!({ "name": name });
     if kind != "Tenant" {

@@ -1,6 +1,8 @@
 //! The four kinds on a real API server: only that checks the cost of rules, prunes, fills in defaults and answers with
 //! tables. One control plane serves all of it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod bad;
 mod full;
 
