@@ -5,12 +5,16 @@
 mod cluster;
 mod openbao;
 mod postgres;
+mod program;
 mod run;
 mod wait;
+
+use run::Durability;
 
 pub use cluster::Cluster;
 pub use openbao::OpenBao;
 pub use postgres::Postgres;
+pub use program::program;
 pub use wait::{eventually, until};
 
 /// All three, from one start.
@@ -27,9 +31,18 @@ pub struct World {
 impl World {
     /// Starts all three side by side; ready after three to six seconds.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::with(Durability::Fast).await
+    }
+
+    /// The same with a Postgres that waits for the disk, for benchmarks.
+    pub async fn start_durable() -> anyhow::Result<Self> {
+        Self::with(Durability::Durable).await
+    }
+
+    async fn with(durability: Durability) -> anyhow::Result<Self> {
         init();
         let own_cluster = Cluster::given().is_none();
-        let run = run::Run::start(own_cluster, &["postgres", "openbao"]).await?;
+        let run = run::Run::start(own_cluster, &["postgres", "openbao"], durability).await?;
         let cluster = if own_cluster { Cluster::of(&run).await? } else { Cluster::start().await? };
         Ok(Self { cluster, postgres: Postgres::of(&run)?, openbao: OpenBao::of(&run)? })
     }

@@ -10,7 +10,7 @@ use kube::api::{Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 
-use super::run::Run;
+use super::run::{Durability, Run};
 use super::wait::until;
 
 /// A control plane with its administrator's client.
@@ -34,7 +34,7 @@ impl Cluster {
         super::init();
         match Self::given() {
             Some(kubeconfig) => Self::connect(kubeconfig, None).await,
-            None => Self::of(&Run::start(true, &[]).await?).await,
+            None => Self::of(&Run::start(true, &[], Durability::Fast).await?).await,
         }
     }
 

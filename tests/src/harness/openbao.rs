@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::run::Run;
+use super::run::{Durability, Run};
 
 /// An OpenBao server and its root token.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ impl OpenBao {
     /// Starts one; ready after two seconds.
     pub async fn start() -> anyhow::Result<Self> {
         super::init();
-        Self::of(&Run::start(false, &["openbao"]).await?)
+        Self::of(&Run::start(false, &["openbao"], Durability::Fast).await?)
     }
 
     pub(super) fn of(run: &Arc<Run>) -> anyhow::Result<Self> {

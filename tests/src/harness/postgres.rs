@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::run::Run;
+use super::run::{Durability, Run};
 
 /// A PostgreSQL server with nothing in it.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ impl Postgres {
     /// Starts one; ready after a second.
     pub async fn start() -> anyhow::Result<Self> {
         super::init();
-        Self::of(&Run::start(false, &["postgres"]).await?)
+        Self::of(&Run::start(false, &["postgres"], Durability::Fast).await?)
     }
 
     pub(super) fn of(run: &Arc<Run>) -> anyhow::Result<Self> {

@@ -16,6 +16,24 @@ const START_LIMIT: Duration = Duration::from_mins(2);
 /// Longer than the supervisor's own limit for ending its processes.
 const END_LIMIT: Duration = Duration::from_secs(40);
 
+/// Whether Postgres waits for the disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Durability {
+    /// No fsync: tests keep nothing.
+    Fast,
+    /// As in production, for benchmarks.
+    Durable,
+}
+
+impl Durability {
+    const fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Fast => &["--pg-fast"],
+            Self::Durable => &[],
+        }
+    }
+}
+
 /// A run; the last one that holds it takes it down.
 #[derive(Debug)]
 pub(super) struct Run {
@@ -27,7 +45,7 @@ pub(super) struct Run {
 
 impl Run {
     /// Starts a control plane or none, with `parts` (`postgres`, `openbao`), and waits until all of it is ready.
-    pub(super) async fn start(with_cluster: bool, parts: &[&str]) -> anyhow::Result<Arc<Self>> {
+    pub(super) async fn start(with_cluster: bool, parts: &[&str], durability: Durability) -> anyhow::Result<Arc<Self>> {
         let program = program()?;
         // PostgreSQL runs as a user of its own, who has to pass through.
         let home =
@@ -39,7 +57,8 @@ impl Run {
             .arg("up")
             .args(["--profile", if with_cluster { "control-plane" } else { "none" }])
             .args(["--with", &parts.join(",")])
-            .args(["--pg-fast", "--follow-parent", "--dir"])
+            .args(durability.flags())
+            .args(["--follow-parent", "--dir"])
             .arg(&folder)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
