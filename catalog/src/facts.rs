@@ -75,6 +75,7 @@ pub struct Fact {
     /// What the row is about, from [`fact_key`]: two rows with one key, one removed and one added, are a change.
     pub key: String,
     /// The row.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, Value>))]
     pub row: Row,
 }
 
