@@ -18,5 +18,8 @@ pub(crate) fn files(scan: &Scan, folders: &[&str], ending: &str) -> Vec<PathBuf>
             }
         }
     }
-    by_name.into_values().filter(|path| scan.read_link(path).is_none_or(|target| target != Path::new("/dev/null"))).collect()
+    by_name
+        .into_values()
+        .filter(|path| scan.read_link(path).is_none_or(|target| target != Path::new("/dev/null")))
+        .collect()
 }

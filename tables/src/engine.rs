@@ -11,8 +11,8 @@ use crate::budget::{Budget, Limits};
 use crate::error::{Error, Result};
 use crate::guard::{self, Refusal};
 use crate::host::Host;
-use crate::root::Root;
 use crate::reader::{Query, Source, Warning};
+use crate::root::Root;
 use crate::schema::Table;
 use crate::value::{Parameters, Row, Value};
 use crate::vtab::{self, Attachment, Origin, Running};
@@ -75,9 +75,7 @@ impl Engine {
 
     /// Opens an engine over recorded rows, by the name of their table; the other tables are empty.
     pub(crate) fn recorded(mut recordings: BTreeMap<&'static str, Vec<Row>>, limits: Limits) -> Result<Engine> {
-        Self::with(limits, None, |table| {
-            Origin::Recorded(Arc::new(recordings.remove(table.name).unwrap_or_default()))
-        })
+        Self::with(limits, None, |table| Origin::Recorded(Arc::new(recordings.remove(table.name).unwrap_or_default())))
     }
 
     fn with(
@@ -198,8 +196,13 @@ impl Engine {
         let code = error.sqlite_error_code();
         let message = match error {
             rusqlite::Error::SqlInputError { msg, sql, offset, .. } => {
-                let near: String =
-                    usize::try_from(offset).ok().and_then(|start| sql.get(start..)).unwrap_or("").chars().take(40).collect();
+                let near: String = usize::try_from(offset)
+                    .ok()
+                    .and_then(|start| sql.get(start..))
+                    .unwrap_or("")
+                    .chars()
+                    .take(40)
+                    .collect();
                 if near.is_empty() { msg } else { format!("{msg}, at: {}", near.lines().next().unwrap_or_default()) }
             }
             rusqlite::Error::SqliteFailure(_, Some(message)) => message,

@@ -98,7 +98,11 @@ fn run_test(module: &Module, test: &Fixture) -> Vec<String> {
                 None if resources.is_empty() => String::new(),
                 None => format!(", because of {}", resources.join(", ")),
             };
-            differences.push(format!("{id}: {} expected, {} found{because}", expected.as_str(), decided.verdict.as_str()));
+            differences.push(format!(
+                "{id}: {} expected, {} found{because}",
+                expected.as_str(),
+                decided.verdict.as_str()
+            ));
         }
     }
     differences
@@ -138,9 +142,10 @@ fn recorded_row(table: &Table, record: &catalog::facts::Row) -> Result<Row, Stri
 fn typed(kind: ColumnType, value: Value) -> Value {
     match (kind, value) {
         (ColumnType::Text, number @ (Value::Integer(_) | Value::Real(_))) => Value::Text(number.to_string()),
-        (ColumnType::Integer | ColumnType::BigInt | ColumnType::UnsignedBigInt | ColumnType::DateTime, Value::Text(text)) => {
-            text.trim().parse().map_or(Value::Text(text), Value::Integer)
-        }
+        (
+            ColumnType::Integer | ColumnType::BigInt | ColumnType::UnsignedBigInt | ColumnType::DateTime,
+            Value::Text(text),
+        ) => text.trim().parse().map_or(Value::Text(text), Value::Integer),
         (_, other) => other,
     }
 }

@@ -32,8 +32,7 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
     connection.create_scalar_function("split", 3, pure, |context| {
         let (Some(text), Some(index)) = (text(context, 0)?, position(context, 2)?) else { return Ok(None) };
         let Some(separators) = self::text(context, 1)? else { return Ok(None) };
-        let mut parts =
-            text.split(|letter| separators.contains(letter)).map(str::trim).filter(|part| !part.is_empty());
+        let mut parts = text.split(|letter| separators.contains(letter)).map(str::trim).filter(|part| !part.is_empty());
         Ok(parts.nth(index).map(str::to_owned))
     })?;
     connection.create_scalar_function("inet_aton", 1, pure, |context| {

@@ -53,10 +53,9 @@ fn refused(action: &AuthAction<'_>) -> Option<String> {
         AuthAction::Function { function_name } => REFUSED_FUNCTIONS
             .contains(&function_name.to_ascii_lowercase().as_str())
             .then(|| format!("function {function_name}")),
-        AuthAction::Pragma { pragma_name, .. } => {
-            (!PERMITTED_PRAGMAS.contains(&pragma_name.to_ascii_lowercase().as_str()))
-                .then(|| format!("PRAGMA {pragma_name}"))
-        }
+        AuthAction::Pragma { pragma_name, .. } => (!PERMITTED_PRAGMAS
+            .contains(&pragma_name.to_ascii_lowercase().as_str()))
+        .then(|| format!("PRAGMA {pragma_name}")),
         AuthAction::Attach { .. } => Some("ATTACH".to_owned()),
         AuthAction::Detach { .. } => Some("DETACH".to_owned()),
         AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => Some("a transaction".to_owned()),

@@ -21,9 +21,15 @@ impl Host {
         Self::node("/")
     }
 
-    /// The host that this program runs on, with its root mounted at `root` (a container that sees the host's processes).
+    /// The host that this program runs on, with its root mounted at `root` (a container). The host's own proc and sys below
+    /// that root are preferred: those of the container may show other processes and another network.
     pub fn node(root: impl Into<PathBuf>) -> Self {
-        Host { root: root.into(), live: true, proc: "/proc".into(), sys: "/sys".into() }
+        let root = root.into();
+        let or_own = |mark: &str, folder: &str| {
+            let below = root.join(folder.trim_start_matches('/'));
+            if below.join(mark).exists() { below } else { PathBuf::from(folder) }
+        };
+        Host { live: true, proc: or_own("1", "/proc"), sys: or_own("class", "/sys"), root }
     }
 
     /// A root without a kernel: a mounted disk or a container image.

@@ -69,11 +69,7 @@ pub(crate) fn asked_for(scan: &Scan, column: &str) -> Vec<Pattern> {
     }
     let like = scan.texts(column, Operator::Like);
     let glob = scan.texts(column, Operator::Glob);
-    like.iter()
-        .map(|text| Pattern::like(text))
-        .chain(glob.iter().map(|text| Pattern::glob(text)))
-        .take(1)
-        .collect()
+    like.iter().map(|text| Pattern::like(text)).chain(glob.iter().map(|text| Pattern::glob(text))).take(1).collect()
 }
 
 fn split(text: &str) -> impl Iterator<Item = &str> {

@@ -19,7 +19,10 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|glpat-[\w-]{20,}|xox[abposr]-[\w-]{10,})", "[token]"),
         (r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", "[token]"),
         (r"(?i)\b(authorization:\s*(?:bearer|basic)\s+)\S+", "${1}[secret]"),
-        (r"(?i)((?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key)[\w-]*\s*[=:]\s*)[^\s,;&]{4,}", "${1}[secret]"),
+        (
+            r"(?i)((?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key)[\w-]*\s*[=:]\s*)[^\s,;&]{4,}",
+            "${1}[secret]",
+        ),
         (r"(?i)(--?(?:password|passwd|secret|token|api-?key)\s+)\S+", "${1}[secret]"),
         (r"\b([a-z][a-z0-9+.-]*://[^\s/:@]+:)[^\s/@]+@", "${1}[secret]@"),
     ]
@@ -67,7 +70,10 @@ mod tests {
         ] {
             assert_eq!(redact(text), expected);
         }
-        assert_eq!(redact("a\n-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nb"), "a\n[private key]\nb");
+        assert_eq!(
+            redact("a\n-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nb"),
+            "a\n[private key]\nb"
+        );
     }
 
     proptest! {

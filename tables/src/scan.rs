@@ -52,6 +52,8 @@ pub struct ModuleRun {
     pub envelope: Envelope,
     /// The facts as they are now; keep them once the server acknowledged the envelope.
     pub facts: PreviousFacts,
+    /// Fact tables that could not be read: what was acknowledged of them still holds.
+    pub unread_tables: Vec<String>,
 }
 
 /// Runs one module. It never fails as a whole: what goes wrong is in the envelope.
@@ -98,6 +100,7 @@ pub fn run_module(engine: &Engine, module: &Module, order: Order) -> ModuleRun {
         (_, _, true) => RunStatus::Partial,
         _ => RunStatus::Succeeded,
     };
+    let unread_tables = facts.unreadable.iter().cloned().collect();
     let (changes, now) = facts.against(order.previous.unwrap_or_default());
     let envelope = Envelope {
         run_id: order.run_id,
@@ -118,7 +121,7 @@ pub fn run_module(engine: &Engine, module: &Module, order: Order) -> ModuleRun {
         artifacts: Vec::new(),
         log: run.log,
     };
-    ModuleRun { envelope, facts: now }
+    ModuleRun { envelope, facts: now, unread_tables }
 }
 
 /// Answers a single check: its verdict and, if it fails, what fails. For tests of modules as well as for runs.
@@ -146,7 +149,8 @@ pub(crate) fn decide(
     };
     let count = answer.rows.len();
     let findings = findings(check, &answer, resource);
-    let message = (count > findings.len()).then(|| format!("{count} rows fail, {} findings are listed", findings.len()));
+    let message =
+        (count > findings.len()).then(|| format!("{count} rows fail, {} findings are listed", findings.len()));
     (verdict(Verdict::Fail, message), findings)
 }
 
@@ -350,7 +354,10 @@ mod tests {
         let (first, known) = collected(&["a", "b"]).against(PreviousFacts::default());
         assert_eq!((first.base, first.added.len(), first.removed.len()), (None, 2, 0));
         let (second, _) = collected(&["b", "c"]).against(known.clone());
-        assert_eq!((second.base.as_deref(), second.added.len(), second.removed.len()), (Some(known.snapshot.as_str()), 1, 1));
+        assert_eq!(
+            (second.base.as_deref(), second.added.len(), second.removed.len()),
+            (Some(known.snapshot.as_str()), 1, 1)
+        );
         let (third, again) = collected(&["a", "b"]).against(known.clone());
         assert!(third.is_unchanged());
         assert_eq!(again, known);

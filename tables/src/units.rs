@@ -109,12 +109,18 @@ impl UnitFile {
 
     /// The last value of a key.
     pub fn value(&self, section: &str, key: &str) -> Option<&str> {
-        self.settings.iter().rev().find(|(in_section, name, _)| in_section == section && name == key).map(|setting| setting.2.as_str())
+        self.settings
+            .iter()
+            .rev()
+            .find(|(in_section, name, _)| in_section == section && name == key)
+            .map(|setting| setting.2.as_str())
     }
 
     fn can_be_enabled(&self) -> bool {
         self.settings.iter().any(|(section, key, value)| {
-            section == "Install" && !value.is_empty() && matches!(key.as_str(), "WantedBy" | "RequiredBy" | "Alias" | "Also" | "UpheldBy")
+            section == "Install"
+                && !value.is_empty()
+                && matches!(key.as_str(), "WantedBy" | "RequiredBy" | "Alias" | "Also" | "UpheldBy")
         })
     }
 }
@@ -144,10 +150,8 @@ pub(crate) fn all(scan: &Scan) -> Vec<Unit> {
     }
     add_instances(&mut files, &enabled);
     let active = active_units(scan);
-    let mut units: Vec<Unit> = files
-        .iter()
-        .map(|(id, (path, kind))| describe(scan, id, path, *kind, &enabled, active.as_ref()))
-        .collect();
+    let mut units: Vec<Unit> =
+        files.iter().map(|(id, (path, kind))| describe(scan, id, path, *kind, &enabled, active.as_ref())).collect();
     units.extend(init_scripts(scan, &files, active.as_ref()));
     units
 }
@@ -179,7 +183,8 @@ fn describe(
     let text = if is_null { None } else { scan.text(path) };
     let is_empty = text.as_ref().is_some_and(|text| text.trim().is_empty());
     let file = UnitFile::parse(&text.unwrap_or_default());
-    let is_alias = target.as_ref().and_then(|target| target.file_name()).is_some_and(|name| name.to_string_lossy() != id);
+    let is_alias =
+        target.as_ref().and_then(|target| target.file_name()).is_some_and(|name| name.to_string_lossy() != id);
     let state = if is_null || is_empty {
         State::Masked
     } else if is_alias && !id.contains('@') {
@@ -204,7 +209,11 @@ fn describe(
 }
 
 /// Init scripts without a unit of their name: systemd makes one at boot, enabled by a link in a run level.
-fn init_scripts(scan: &Scan, files: &BTreeMap<String, (PathBuf, FileType)>, active: Option<&BTreeSet<String>>) -> Vec<Unit> {
+fn init_scripts(
+    scan: &Scan,
+    files: &BTreeMap<String, (PathBuf, FileType)>,
+    active: Option<&BTreeSet<String>>,
+) -> Vec<Unit> {
     scan.list("/etc/init.d")
         .into_iter()
         .filter(|entry| entry.kind == FileType::RegularFile)
@@ -247,7 +256,9 @@ mod tests {
 
     #[test]
     fn a_unit_file_has_sections() {
-        let file = UnitFile::parse("[Unit]\nDescription=A\n# c\n[Service]\nExecStart=/bin/x \\\n  -y\n[Install]\nWantedBy=multi-user.target\n");
+        let file = UnitFile::parse(
+            "[Unit]\nDescription=A\n# c\n[Service]\nExecStart=/bin/x \\\n  -y\n[Install]\nWantedBy=multi-user.target\n",
+        );
         assert_eq!(file.value("Unit", "Description"), Some("A"));
         assert_eq!(file.value("Service", "ExecStart"), Some("/bin/x  -y"));
         assert!(file.can_be_enabled());

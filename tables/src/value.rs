@@ -153,7 +153,7 @@ macro_rules! from_small_integer {
         }
     )* };
 }
-from_small_integer!(i64, i32, u32, u16, u8);
+from_small_integer!(i64, i32, i16, u32, u16, u8);
 
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::vtab::{
-    Context, Filters, IndexConstraintOp, IndexInfo, VTab, VTabConfig, VTabConnection, VTabCursor, eponymous_only_module,
-    sqlite3_vtab, sqlite3_vtab_cursor,
+    Context, Filters, IndexConstraintOp, IndexInfo, VTab, VTabConfig, VTabConnection, VTabCursor,
+    eponymous_only_module, sqlite3_vtab, sqlite3_vtab_cursor,
 };
 use rusqlite::{Connection, ffi};
 
@@ -247,7 +247,8 @@ unsafe impl VTabCursor for Cursor<'_> {
     }
 
     fn column(&self, context: &mut Context, position: c_int) -> rusqlite::Result<()> {
-        let cell = self.row.as_ref().zip(usize::try_from(position).ok()).and_then(|(row, position)| row.0.get(position));
+        let cell =
+            self.row.as_ref().zip(usize::try_from(position).ok()).and_then(|(row, position)| row.0.get(position));
         context.set_result(&to_sqlite(cell.unwrap_or(&Value::Null)))
     }
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use rustix::fs::FileType;
 
 use crate::accounts;
-use crate::root::{self, Follow, Metadata};
 use crate::reader::Scan;
+use crate::root::{self, Follow, Metadata};
 
 const THREADS: usize = 2;
 /// Files kept; a host with more has a problem that a longer list does not explain better.
@@ -188,7 +188,11 @@ impl Walker<'_> {
             }
             let has_no_user = !self.uids.contains(&metadata.uid);
             let has_no_group = !self.gids.contains(&metadata.gid);
-            if !(metadata.is_dir() || has_no_user || has_no_group || metadata.mode & (SETUID | SETGID | WORLD_WRITABLE) != 0) {
+            if !(metadata.is_dir()
+                || has_no_user
+                || has_no_group
+                || metadata.mode & (SETUID | SETGID | WORLD_WRITABLE) != 0)
+            {
                 continue;
             }
             let path = folder.join(&entry.name);
@@ -213,8 +217,8 @@ impl Walker<'_> {
 
     fn is_local(&self, device: u64, folder: impl std::os::fd::AsFd) -> bool {
         let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
-        *devices.entry(device).or_insert_with(|| {
-            rustix::fs::fstatfs(folder).is_ok_and(|stat| !FOREIGN.contains(&i64::from(stat.f_type)))
-        })
+        *devices
+            .entry(device)
+            .or_insert_with(|| rustix::fs::fstatfs(folder).is_ok_and(|stat| !FOREIGN.contains(&i64::from(stat.f_type))))
     }
 }

@@ -134,7 +134,7 @@ fn conditions_reach_the_table_through_joins_lists_and_alternatives() {
         ["/etc/passwd"]
     );
     assert_eq!(
-        cells("SELECT u.username, f.path FROM users u LEFT JOIN file f ON f.path = u.directory ORDER BY uid"),
+        cells("SELECT u.username, f.path FROM users u LEFT JOIN file f ON f.path = u.directory ORDER BY u.uid"),
         ["root|", "alice|"]
     );
 }
@@ -149,7 +149,9 @@ fn patterns_of_paths_expand_as_in_osquery() {
 #[test]
 fn lines_of_files_match_a_pattern() {
     assert_eq!(
-        cells("SELECT path, line_number, line FROM file_lines WHERE path GLOB '/etc/conf.d/*.conf' AND pattern = '^alpha=[0-9]'"),
+        cells(
+            "SELECT path, line_number, line FROM file_lines WHERE path GLOB '/etc/conf.d/*.conf' AND pattern = '^alpha=[0-9]'"
+        ),
         ["/etc/conf.d/a.conf|1|alpha=1", "/etc/conf.d/b.conf|1|alpha=3"]
     );
     let error = ask("SELECT * FROM file_lines WHERE path = '/etc/passwd' AND pattern = '('").unwrap_err();

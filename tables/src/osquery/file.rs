@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 
 use crate::paths::{self, Pattern, asked_for};
-use crate::root::Follow;
 use crate::reader::Scan;
+use crate::root::Follow;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
 
@@ -50,9 +50,12 @@ pub(super) fn paths_of(scan: &Scan) -> Box<dyn Iterator<Item = PathBuf>> {
         let scan = scan.clone();
         let folders: Vec<Pattern> = by_folder;
         let lister = scan.clone();
-        Box::new(folders.into_iter().flat_map(move |pattern| pattern.expand(&scan)).flat_map(move |folder| {
-            lister.list(&folder).into_iter().map(move |entry| folder.join(entry.name))
-        }))
+        Box::new(
+            folders
+                .into_iter()
+                .flat_map(move |pattern| pattern.expand(&scan))
+                .flat_map(move |folder| lister.list(&folder).into_iter().map(move |entry| folder.join(entry.name))),
+        )
     } else {
         let scan = scan.clone();
         Box::new(by_path.into_iter().flat_map(move |pattern| pattern.expand(&scan)))

@@ -8,8 +8,8 @@ use sha2::Digest;
 use super::file::paths_of;
 use crate::functions::hex;
 use crate::paths;
-use crate::root::Follow;
 use crate::reader::{CHUNK_BYTES, Scan};
+use crate::root::Follow;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
 

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-use crate::root::Follow;
 use crate::reader::Scan;
+use crate::root::Follow;
 use crate::schema::{Rows, row, table};
 
 table! {
@@ -62,19 +62,17 @@ pub(crate) fn parse(text: &str) -> HashMap<String, String> {
         .filter_map(|line| line.split_once('='))
         .map(|(name, value)| {
             let value = value.trim();
-            let inner = ['"', '\'']
-                .iter()
-                .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote))
-                .unwrap_or(value);
+            let inner =
+                ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(value);
             (name.trim().to_owned(), inner.replace("\\\"", "\"").replace("\\$", "$"))
         })
         .collect()
 }
 
 fn architecture(scan: &Scan) -> Option<&'static str> {
-    let (mut file, _) = ["/bin/sh", "/usr/bin/env", "/sbin/init"].iter().find_map(|path| {
-        scan.exists(path).then(|| scan.open(path, Follow::Links)).flatten()
-    })?;
+    let (mut file, _) = ["/bin/sh", "/usr/bin/env", "/sbin/init"]
+        .iter()
+        .find_map(|path| scan.exists(path).then(|| scan.open(path, Follow::Links)).flatten())?;
     let mut header = [0; 20];
     file.read_exact(&mut header).ok()?;
     (header[..4] == *b"\x7fELF").then(|| machine(u16::from_le_bytes([header[18], header[19]])))?

@@ -22,7 +22,8 @@ table! {
 fn rows(scan: &Scan) -> Rows {
     let walk = scan.source.walk.get(scan);
     let users: HashMap<u32, String> = accounts::users(scan).into_iter().map(|user| (user.uid, user.name)).collect();
-    let groups: HashMap<u32, String> = accounts::groups(scan).into_iter().map(|group| (group.gid, group.name)).collect();
+    let groups: HashMap<u32, String> =
+        accounts::groups(scan).into_iter().map(|group| (group.gid, group.name)).collect();
     Box::new((0..walk.unusual.len()).filter_map(move |index| {
         let file = &walk.unusual[index];
         let permissions = match (file.is_setuid(), file.is_setgid()) {

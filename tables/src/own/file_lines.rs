@@ -30,23 +30,24 @@ fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
     Box::new(patterns.into_iter().flat_map(move |pattern| {
         let reader = scan.clone();
-        asked_for(&scan, "path").into_iter().flat_map({
-            let scan = scan.clone();
-            move |path| path.expand(&scan)
-        }).flat_map(move |path| {
-            let shown = paths::display(&path);
-            let pattern = pattern.clone();
-            let is_file = reader.metadata(&path, crate::root::Follow::Links).is_some_and(|found| found.is_file());
-            let lines = if is_file { reader.lines(&path) } else { None };
-            matching(lines.into_iter().flatten(), pattern, shown)
-        })
+        asked_for(&scan, "path")
+            .into_iter()
+            .flat_map({
+                let scan = scan.clone();
+                move |path| path.expand(&scan)
+            })
+            .flat_map(move |path| {
+                let shown = paths::display(&path);
+                let pattern = pattern.clone();
+                let is_file = reader.metadata(&path, crate::root::Follow::Links).is_some_and(|found| found.is_file());
+                let lines = if is_file { reader.lines(&path) } else { None };
+                matching(lines.into_iter().flatten(), pattern, shown)
+            })
     }))
 }
 
 fn matching(lines: impl Iterator<Item = String>, pattern: Regex, path: String) -> impl Iterator<Item = Row> {
     (1_i64..).zip(lines).filter_map(move |(line_number, line)| {
-        pattern
-            .is_match(&line)
-            .then(|| row! { path: path.as_str(), line_number, line, pattern: pattern.as_str() })
+        pattern.is_match(&line).then(|| row! { path: path.as_str(), line_number, line, pattern: pattern.as_str() })
     })
 }

@@ -16,7 +16,8 @@ table! {
     }
 }
 
-const GENERATED: [&str; 4] = ["/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/grub/user.cfg", "/boot/grub2/user.cfg"];
+const GENERATED: [&str; 4] =
+    ["/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/boot/grub/user.cfg", "/boot/grub2/user.cfg"];
 
 fn rows(scan: &Scan) -> Rows {
     let mut rows: Vec<Row> = Vec::new();

@@ -59,7 +59,8 @@ pub(crate) fn unescape(field: &str) -> String {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field.as_bytes();
     while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
+        let digits =
+            after.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
         if let Some(digits) = digits {
             let code = digits.iter().fold(0_u32, |code, digit| code * 8 + u32::from(digit - b'0'));
             bytes.push(u8::try_from(code).unwrap_or(b'?'));

@@ -110,7 +110,9 @@ mod tests {
         );
         let parts: Vec<_> = rules
             .iter()
-            .map(|rule| (rule.line, rule.kind.as_str(), rule.control.as_str(), rule.module.as_str(), rule.arguments.as_str()))
+            .map(|rule| {
+                (rule.line, rule.kind.as_str(), rule.control.as_str(), rule.module.as_str(), rule.arguments.as_str())
+            })
             .collect();
         assert_eq!(
             parts,

@@ -187,7 +187,10 @@ fn relative_list(value: &str, default: &str) -> Option<String> {
     let names: Vec<&str> = names.split(',').collect();
     let kept = |name: &&str| !names.iter().any(|pattern| paths::matches(pattern.as_bytes(), name.as_bytes()));
     let list: Vec<&str> = match sign {
-        "+" => default.split(',').chain(names.iter().copied().filter(|name| !default.split(',').any(|known| known == *name))).collect(),
+        "+" => default
+            .split(',')
+            .chain(names.iter().copied().filter(|name| !default.split(',').any(|known| known == *name)))
+            .collect(),
         "-" => default.split(',').filter(kept).collect(),
         "^" => names.iter().copied().chain(default.split(',').filter(kept)).collect(),
         _ => return None,

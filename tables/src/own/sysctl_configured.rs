@@ -38,8 +38,7 @@ pub(crate) struct Setting {
 pub(crate) fn configured(scan: &Scan) -> Vec<Setting> {
     let mut settings: Vec<Setting> = Vec::new();
     let is_main = |path: &Path| scan.read_link(path).is_some_and(|target| target.ends_with("sysctl.conf"));
-    let mut files: Vec<_> =
-        drop_in::files(scan, &FOLDERS, ".conf").into_iter().filter(|path| !is_main(path)).collect();
+    let mut files: Vec<_> = drop_in::files(scan, &FOLDERS, ".conf").into_iter().filter(|path| !is_main(path)).collect();
     files.push(MAIN.into());
     for file in files {
         for (name, value) in parse(&scan.text(&file).unwrap_or_default()) {
@@ -91,7 +90,8 @@ mod tests {
     fn names_are_written_with_dots() {
         assert_eq!(
             parse("net/ipv4/conf/eth0.1/forwarding = 1\n-kernel.x=a  b\n;no=1\n"),
-            [("net.ipv4.conf.eth0/1.forwarding", "1"), ("kernel.x", "a b")].map(|(name, value)| (name.to_owned(), value.to_owned()))
+            [("net.ipv4.conf.eth0/1.forwarding", "1"), ("kernel.x", "a b")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
     }
 

@@ -1,0 +1,103 @@
+//! `authorized_keys`: keys that open accounts over SSH (`sshd(8)`, AUTHORIZED_KEYS FILE FORMAT). A link in a home folder is not
+//! followed: its owner must not choose what the agent reads.
+
+use std::path::Path;
+
+use crate::accounts;
+use crate::paths;
+use crate::reader::Scan;
+use crate::schema::{Rows, row, table};
+
+table! {
+    /// Keys that open accounts over SSH.
+    authorized_keys {
+        uid: BigInt [index],
+        algorithm: Text,
+        key: Text,
+        options: Text,
+        comment: Text,
+        key_file: Text,
+        pid_with_namespace: Integer [hidden],
+    }
+}
+
+const FILES: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
+const ALGORITHMS: [&str; 4] = ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"];
+
+fn rows(scan: &Scan) -> Rows {
+    let scan = scan.clone();
+    let users = accounts::users_asked_for(&scan).into_iter().filter(|user| user.home.starts_with('/'));
+    let files = users.flat_map(|user| FILES.map(|file| (user.uid, Path::new(&user.home).join(file))));
+    Box::new(files.collect::<Vec<_>>().into_iter().flat_map(move |(uid, file)| {
+        let text = scan.users_text(&file).unwrap_or_default();
+        let key_file = paths::display(&file);
+        let keys: Vec<Key> = text.lines().filter_map(parse).collect();
+        keys.into_iter().map(move |key| {
+            row! { uid, algorithm: key.algorithm, key: key.key, options: key.options, comment: key.comment, key_file: key_file.as_str() }
+        })
+    }))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Key {
+    algorithm: String,
+    key: String,
+    options: String,
+    comment: String,
+}
+
+fn parse(line: &str) -> Option<Key> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    let is_algorithm = |word: &str| ALGORITHMS.iter().any(|start| word.starts_with(start));
+    let (options, rest) = if is_algorithm(line) { ("", line) } else { split_options(line)? };
+    let mut words = rest.splitn(3, char::is_whitespace);
+    let algorithm = words.next().filter(|word| is_algorithm(word))?;
+    Some(Key {
+        algorithm: algorithm.to_owned(),
+        key: words.next()?.to_owned(),
+        options: options.to_owned(),
+        comment: words.next().unwrap_or_default().trim().to_owned(),
+    })
+}
+
+/// Options end at the first blank outside of quotes.
+fn split_options(line: &str) -> Option<(&str, &str)> {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    for (position, letter) in line.char_indices() {
+        match letter {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            blank if blank.is_whitespace() && !is_quoted => {
+                return Some((&line[..position], line[position..].trim_start()));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn options_may_hold_blanks() {
+        let key = parse("from=\"10.0.0.1\",command=\"a \\\"b\\\" c\" ssh-ed25519 AAAA me@host laptop").unwrap();
+        assert_eq!(key.options, "from=\"10.0.0.1\",command=\"a \\\"b\\\" c\"");
+        assert_eq!((key.key.as_str(), key.comment.as_str()), ("AAAA", "me@host laptop"));
+        assert_eq!(parse("nonsense"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_read_without_panic(line in ".*") {
+            parse(&line);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! `etc_hosts`: names with a fixed address (`hosts(5)`).
+
+use crate::reader::Scan;
+use crate::schema::{Rows, row, table};
+use crate::value::Row;
+
+table! {
+    /// Lines of /etc/hosts.
+    etc_hosts {
+        address: Text,
+        hostnames: Text,
+        pid_with_namespace: Integer [hidden],
+    }
+}
+
+fn rows(scan: &Scan) -> Rows {
+    let text = scan.text("/etc/hosts").unwrap_or_default();
+    let rows: Vec<Row> = text
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split('#').next()?.split_whitespace();
+            let address = words.next()?;
+            let names: Vec<&str> = words.collect();
+            (!names.is_empty()).then(|| row! { address, hostnames: names.join(" ") })
+        })
+        .collect();
+    Box::new(rows.into_iter())
+}

@@ -1,0 +1,78 @@
+//! `sudoers`: the rules of sudo, with the files that they include (`sudoers(5)`).
+
+use std::path::{Path, PathBuf};
+
+use crate::paths;
+use crate::reader::Scan;
+use crate::schema::{Rows, row, table};
+use crate::value::Row;
+
+table! {
+    /// Rules of sudo: header is the first word of a rule, rule_details the rest.
+    sudoers {
+        source: Text,
+        header: Text,
+        rule_details: Text,
+    }
+}
+
+const MAX_INCLUDE_DEPTH: usize = 16;
+
+fn rows(scan: &Scan) -> Rows {
+    let mut rows = Vec::new();
+    read(scan, &PathBuf::from("/etc/sudoers"), 0, &mut rows);
+    Box::new(rows.into_iter())
+}
+
+fn read(scan: &Scan, path: &Path, depth: usize, rows: &mut Vec<Row>) {
+    let Some(text) = scan.text(path) else { return };
+    let source = paths::display(path);
+    for line in text.replace("\\\n", " ").lines() {
+        let line = line.trim();
+        let Some((header, details)) = parse(line) else { continue };
+        rows.push(row! { source: source.as_str(), header, rule_details: details });
+        if depth >= MAX_INCLUDE_DEPTH {
+            continue;
+        }
+        let target = Path::new("/etc").join(details.trim_matches('"'));
+        match header {
+            "#include" | "@include" => read(scan, &target, depth + 1, rows),
+            "#includedir" | "@includedir" => {
+                // sudo skips names with a dot and backups.
+                let included = scan.paths(&target, "").into_iter().filter(|path| {
+                    let name = path.file_name().map(paths::name).unwrap_or_default();
+                    !name.contains('.') && !name.ends_with('~')
+                });
+                for file in included {
+                    read(scan, &file, depth + 1, rows);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The first word of a rule and the rest; none for a comment.
+fn parse(line: &str) -> Option<(&str, &str)> {
+    let is_include = line.starts_with("#include");
+    // `#1000` is a user by number.
+    let is_number = line.strip_prefix('#').is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()));
+    if line.is_empty() || line.starts_with('#') && !is_include && !is_number {
+        return None;
+    }
+    let (header, details) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    Some((header, details.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn includes_and_numbers_are_no_comments() {
+        assert_eq!(parse("#includedir /etc/sudoers.d"), Some(("#includedir", "/etc/sudoers.d")));
+        assert_eq!(parse("#1000 ALL=(ALL) ALL"), Some(("#1000", "ALL=(ALL) ALL")));
+        assert_eq!(parse("Defaults\tuse_pty"), Some(("Defaults", "use_pty")));
+        assert_eq!(parse("# a comment"), None);
+    }
+}

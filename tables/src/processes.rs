@@ -1,0 +1,119 @@
+//! Processes as procfs shows them (`proc(5)`): what the tables about processes and sockets share.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use crate::reader::Scan;
+
+/// Kernel ticks in a second as user space sees them: 100 on every architecture that Linux still builds for.
+const TICKS_PER_SECOND: i64 = 100;
+
+/// The processes to read: those that the query names by `pid`, else all.
+pub(crate) fn pids(scan: &Scan) -> Vec<i64> {
+    let wanted = scan.numbers("pid");
+    if !wanted.is_empty() {
+        return wanted.into_iter().filter(|pid| *pid > 0).collect();
+    }
+    let mut pids: Vec<i64> =
+        scan.kernel_names(&scan.host().proc).iter().filter_map(|name| name.parse::<i64>().ok()).collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// Where a link of a process points, such as `exe` or `ns/net`.
+pub(crate) fn link(scan: &Scan, pid: i64, name: &str) -> Option<PathBuf> {
+    std::fs::read_link(scan.host().proc.join(pid.to_string()).join(name)).ok()
+}
+
+/// The inode in a link such as `socket:[4026]`.
+pub(crate) fn inode_of<'a>(target: &'a str, kind: &str) -> Option<&'a str> {
+    target.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')
+}
+
+/// The open files of a process: number and target. A process that has ended, or that may not be looked at, has none.
+pub(crate) fn open_files(scan: &Scan, pid: i64) -> Vec<(i64, String)> {
+    let folder = scan.host().proc.join(pid.to_string()).join("fd");
+    scan.kernel_names(&folder)
+        .into_iter()
+        .filter_map(|name| {
+            let target = std::fs::read_link(folder.join(&name)).ok()?;
+            Some((name.parse().ok()?, target.to_string_lossy().into_owned()))
+        })
+        .collect()
+}
+
+/// Which process holds a socket, by the socket's inode.
+pub(crate) fn socket_owners(scan: &Scan, pids: &[i64]) -> HashMap<i64, (i64, i64)> {
+    let mut owners = HashMap::new();
+    for pid in pids {
+        if !scan.budget().is_open() {
+            break;
+        }
+        for (number, target) in open_files(scan, *pid) {
+            if let Some(inode) = inode_of(&target, "socket").and_then(|inode| inode.parse::<i64>().ok()) {
+                owners.entry(inode).or_insert((*pid, number));
+            }
+        }
+    }
+    owners
+}
+
+/// The fields of `/proc/<pid>/stat` that tables show.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub name: String,
+    pub state: String,
+    pub parent: i64,
+    pub group: i64,
+    pub user_ms: i64,
+    pub system_ms: i64,
+    pub nice: i64,
+    pub threads: i64,
+    /// Seconds after the start of the kernel.
+    pub started: i64,
+    pub total_bytes: i64,
+}
+
+impl Stat {
+    /// The name may hold blanks and parentheses: what counts is the last closing one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (start, rest) = text.rsplit_once(')')?;
+        let (_, name) = start.split_once('(')?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let number = |index: usize| fields.get(index).and_then(|field| field.parse::<i64>().ok());
+        let milliseconds = |ticks: i64| ticks.saturating_mul(1_000 / TICKS_PER_SECOND);
+        Some(Stat {
+            name: name.to_owned(),
+            state: (*fields.first()?).to_owned(),
+            parent: number(1)?,
+            group: number(2)?,
+            user_ms: milliseconds(number(11)?),
+            system_ms: milliseconds(number(12)?),
+            nice: number(16)?,
+            threads: number(17)?,
+            started: number(19)? / TICKS_PER_SECOND,
+            total_bytes: number(20)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_name_may_hold_parentheses() {
+        let text = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 2 3 4 10 20 0 0 20 5 3 0 12345 1000 5 18446744073709551615 1";
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!((stat.name.as_str(), stat.parent, stat.user_ms, stat.started), ("a) b (c)", 1, 100, 123));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in "(?s).*") {
+            Stat::parse(&text);
+            inode_of(&text, "socket");
+        }
+    }
+}
