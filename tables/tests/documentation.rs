@@ -1,0 +1,46 @@
+//! `docs/tables.md` is written from the tables themselves; `UPDATE_GOLDEN=1` writes it anew.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use tables::Engine;
+
+fn page() -> String {
+    let mut page = String::from(
+        "# Tables\n\nWhat `tenantra-agent query` and the checks of modules can ask. Generated from the tables; do not edit.\n\n\
+         **Bold** columns need a condition in WHERE or ON; *italic* ones make the table read less when they have one; \
+         columns in (parentheses) are not part of `SELECT *`. Tables marked *live* show the running kernel and are empty for an image.\n\n\
+         Conditions on `path` and `directory` take `=`, `IN`, `LIKE` and `GLOB`. In `LIKE`, `%` stays within one folder and `%%` \
+         reaches everything below; in `GLOB`, `*` stays within one folder and `**` reaches everything below.\n",
+    );
+    for table in Engine::tables() {
+        let live = if table.is_live_only { " *live*" } else { "" };
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| {
+                let name = match (column.is_required, column.is_index) {
+                    (true, _) => format!("**{}**", column.name),
+                    (_, true) => format!("*{}*", column.name),
+                    _ => column.name.to_owned(),
+                };
+                if column.is_hidden { format!("({name})") } else { name }
+            })
+            .collect();
+        let joined = if table.any_required { " One of the bold columns is enough." } else { "" };
+        writeln!(page, "\n## {}{live}\n{}{joined}\n\n{}", table.name, table.description.trim(), columns.join(", "))
+            .unwrap();
+    }
+    page
+}
+
+#[test]
+fn the_page_of_tables_is_in_step() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tables.md");
+    let page = page();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "docs/tables.md is not in step: run the test with UPDATE_GOLDEN=1");
+}

@@ -1,0 +1,350 @@
+//! The tables over hosts: one made for the test, with rows that are known, and the one that the test runs on.
+
+use std::path::Path;
+
+use tables::{ColumnType, Engine, Host, Limits, Parameters, QueryOutput, Table, Value};
+
+struct Made {
+    folder: tempfile::TempDir,
+}
+
+impl Made {
+    fn new() -> Self {
+        Made { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, path: &str) -> std::path::PathBuf {
+        self.folder.path().join(path.trim_start_matches('/'))
+    }
+
+    fn with(self, path: &str, text: &str) -> Self {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        self
+    }
+
+    fn with_link(self, path: &str, target: &str) -> Self {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+        self
+    }
+
+    fn with_mode(self, path: &str, mode: u32) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(self.path(path), std::fs::Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    fn ask(&self, sql: &str) -> Vec<String> {
+        lines(&self.output(sql))
+    }
+
+    fn output(&self, sql: &str) -> QueryOutput {
+        let engine = Engine::open(Host::image(self.folder.path()), Limits::default()).unwrap();
+        engine.query(sql, &Parameters::new()).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+}
+
+fn lines(output: &QueryOutput) -> Vec<String> {
+    output.rows.iter().map(|row| row.iter().map(ToString::to_string).collect::<Vec<_>>().join("|")).collect()
+}
+
+/// A query that reads a table, with a condition where it needs one.
+fn everything_of(table: &Table, limit: usize) -> String {
+    let conditions: Vec<&str> = match table.name {
+        "file" | "hash" => vec!["path = '/etc/passwd'"],
+        "file_lines" => vec!["path = '/etc/passwd'", "pattern = '.'"],
+        _ => Vec::new(),
+    };
+    let place = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    format!("SELECT * FROM {}{place} LIMIT {limit}", table.name)
+}
+
+/// Tables whose rows come from the walk of the whole file system, too much for this host in a test.
+const WALKED: [&str; 2] = ["suid_bin", "unusual_files"];
+
+#[test]
+fn there_are_enough_tables_and_their_names_are_sorted() {
+    let names: Vec<&str> = Engine::tables().iter().map(|table| table.name).collect();
+    assert!(names.len() >= 55, "{}", names.len());
+    assert!(names.is_sorted());
+}
+
+#[test]
+fn every_table_of_this_host_holds_what_its_columns_say() {
+    let engine = Engine::open(Host::running(), Limits::default()).unwrap();
+    for table in Engine::tables().iter().filter(|table| !WALKED.contains(&table.name)) {
+        let output = engine
+            .query(&everything_of(table, 300), &Parameters::new())
+            .unwrap_or_else(|error| panic!("{}: {error}", table.name));
+        let shown: Vec<_> = table.columns.iter().filter(|column| !column.is_hidden).collect();
+        assert_eq!(output.columns.len(), shown.len(), "{}", table.name);
+        for (column, value) in output.rows.iter().flat_map(|row| shown.iter().zip(row)) {
+            let is_right = match (column.kind, value) {
+                (_, Value::Null) | (ColumnType::Text, Value::Text(_)) | (ColumnType::Double, Value::Real(_)) => true,
+                (ColumnType::Text | ColumnType::Double, _) => false,
+                (_, other) => matches!(other, Value::Integer(_)),
+            };
+            assert!(is_right, "{}.{} is {:?} but holds {value:?}", table.name, column.name, column.kind);
+        }
+    }
+}
+
+#[test]
+fn this_host_has_processes_and_this_test_is_one() {
+    let engine = Engine::open(Host::running(), Limits::default()).unwrap();
+    let own = i64::from(std::process::id());
+    let parameters = Parameters::from([("pid".to_owned(), Value::Integer(own))]);
+    let sql = "SELECT name, uid, on_disk FROM processes WHERE pid = :pid";
+    let answer = engine.query(sql, &parameters).unwrap();
+    assert_eq!(answer.rows.len(), 1);
+    assert_eq!(answer.rows_read, 1, "the condition did not reach the table");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let parameters = Parameters::from([("port".to_owned(), Value::from(port))]);
+    let sql = "SELECT pid, address, protocol FROM listening_ports WHERE port = :port AND family = 2";
+    let answer = engine.query(sql, &parameters).unwrap();
+    assert_eq!(answer.rows, [[Value::Integer(own), Value::from("127.0.0.1"), Value::Integer(6)]]);
+}
+
+#[test]
+fn an_empty_image_gives_no_rows_and_live_tables_say_why() {
+    let image = Made::new().with("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n");
+    for table in Engine::tables() {
+        let output = image.output(&everything_of(table, 10));
+        if table.is_live_only {
+            assert!(output.rows.is_empty(), "{}", table.name);
+            assert_eq!(output.warnings.len(), 1, "{}", table.name);
+        } else {
+            assert!(output.warnings.is_empty(), "{}: {:?}", table.name, output.warnings);
+        }
+    }
+}
+
+#[test]
+fn hostile_files_in_every_place_do_not_end_a_query() {
+    let noise: String = (0..4_000_u32).filter_map(|number| char::from_u32(number * 7 % 0x2000)).collect();
+    let lines = "[\n\"\\\n=:\n#\n@include x\nmatch\n{}\n\u{0}\u{0}\nPackage:\n".repeat(50);
+    let mut image = Made::new();
+    for path in [
+        "/etc/passwd",
+        "/etc/group",
+        "/etc/shadow",
+        "/etc/login.defs",
+        "/etc/fstab",
+        "/etc/hosts",
+        "/etc/services",
+        "/etc/protocols",
+        "/etc/resolv.conf",
+        "/etc/os-release",
+        "/etc/crontab",
+        "/etc/sudoers",
+        "/etc/ssh/sshd_config",
+        "/etc/ssh/ssh_config",
+        "/etc/sysctl.conf",
+        "/etc/sysctl.d/x.conf",
+        "/etc/modprobe.d/x.conf",
+        "/etc/pam.d/x",
+        "/etc/audit/audit.rules",
+        "/etc/default/grub",
+        "/boot/grub/grub.cfg",
+        "/var/lib/dpkg/status",
+        "/var/log/wtmp",
+        "/etc/apt/sources.list",
+        "/etc/apt/sources.list.d/x.sources",
+        "/etc/yum.repos.d/x.repo",
+        "/etc/ssl/certs/x.pem",
+        "/etc/systemd/system/x.service",
+        "/etc/systemd/system/x.timer",
+        "/etc/systemd/system/x.mount",
+        "/bin/sh",
+        "/usr/lib/node_modules/x/package.json",
+        "/usr/lib/python3/dist-packages/x.egg-info",
+        "/etc/xdg/autostart/x.desktop",
+    ] {
+        image = image.with(path, &format!("{noise}\n{lines}{noise}"));
+    }
+    for table in Engine::tables() {
+        image.output(&everything_of(table, 1_000));
+    }
+}
+
+#[test]
+fn the_ssh_server_is_read_as_it_would_read_itself() {
+    let image = Made::new()
+        .with("/etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\nPermitRootLogin yes\nX11Forwarding yes\nAcceptEnv LANG\nAcceptEnv LC_*\nLoginGraceTime 1m\nCiphers -aes128-*\nMatch User git\n  X11Forwarding no\n  Banner /x\nMatch all\nMaxAuthTries 3\n")
+        .with("/etc/ssh/sshd_config.d/50-x.conf", "permitrootlogin without-password\nMatch User x\nUseDNS yes\n");
+    let value = |keyword: &str| {
+        image
+            .ask(&format!("SELECT value, source FROM sshd_effective_config WHERE keyword = '{keyword}' ORDER BY value"))
+    };
+    assert_eq!(value("permitrootlogin"), ["prohibit-password|/etc/ssh/sshd_config.d/50-x.conf"]);
+    assert_eq!(value("x11forwarding"), ["yes|/etc/ssh/sshd_config"]);
+    assert_eq!(value("banner"), ["none|default"]);
+    assert_eq!(value("usedns"), ["no|default"]);
+    assert_eq!(value("maxauthtries"), ["3|/etc/ssh/sshd_config"]);
+    assert_eq!(value("logingracetime"), ["60|/etc/ssh/sshd_config"]);
+    assert_eq!(value("acceptenv"), ["LANG|/etc/ssh/sshd_config", "LC_*|/etc/ssh/sshd_config"]);
+    assert!(value("ciphers")[0].starts_with("chacha20-poly1305@openssh.com,aes192-ctr,"));
+    assert!(Made::new().ask("SELECT * FROM sshd_effective_config").is_empty());
+}
+
+#[test]
+fn kernel_settings_are_taken_in_the_order_of_sysctl_d() {
+    let image = Made::new()
+        .with("/usr/lib/sysctl.d/50-default.conf", "kernel.sysrq = 16\nnet.ipv4.ip_forward = 1\n")
+        .with("/usr/lib/sysctl.d/10-hidden.conf", "a.b = 1\n")
+        .with_link("/etc/sysctl.d/10-hidden.conf", "/dev/null")
+        .with("/etc/sysctl.d/60-own.conf", "net/ipv4/ip_forward=0\n")
+        .with_link("/etc/sysctl.d/99-sysctl.conf", "../sysctl.conf")
+        .with("/etc/sysctl.conf", "kernel.sysrq=0\n");
+    assert_eq!(
+        image.ask("SELECT name, value, source FROM sysctl_configured ORDER BY name"),
+        ["kernel.sysrq|0|/etc/sysctl.conf", "net.ipv4.ip_forward|0|/etc/sysctl.d/60-own.conf"]
+    );
+}
+
+#[test]
+fn units_have_the_states_that_systemctl_would_show() {
+    let service = "[Unit]\nDescription=A service\n[Service]\nUser=app\n[Install]\nWantedBy=multi-user.target\n";
+    let image = Made::new()
+        .with("/usr/lib/systemd/system/on.service", service)
+        .with_link("/etc/systemd/system/multi-user.target.wants/on.service", "/usr/lib/systemd/system/on.service")
+        .with("/usr/lib/systemd/system/off.service", service)
+        .with("/usr/lib/systemd/system/fixed.service", "[Unit]\nDescription=x\n")
+        .with("/usr/lib/systemd/system/hidden.service", service)
+        .with_link("/etc/systemd/system/hidden.service", "/dev/null")
+        .with_link("/etc/systemd/system/alias.service", "/usr/lib/systemd/system/on.service")
+        .with("/usr/lib/systemd/system/getty@.service", service)
+        .with_link(
+            "/etc/systemd/system/getty.target.wants/getty@tty1.service",
+            "/usr/lib/systemd/system/getty@.service",
+        )
+        .with("/usr/lib/systemd/system/off.timer", "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n")
+        .with("/etc/init.d/old", "#!/bin/sh\n");
+    assert_eq!(
+        image.ask("SELECT id, unit_file_state, load_state, active_state FROM systemd_units WHERE id LIKE '%.service' ORDER BY id"),
+        [
+            "alias.service|alias|loaded|unknown",
+            "fixed.service|static|loaded|unknown",
+            "getty@.service|disabled|loaded|unknown",
+            "getty@tty1.service|enabled|loaded|unknown",
+            "hidden.service|masked|masked|unknown",
+            "off.service|disabled|loaded|unknown",
+            "old.service|generated|loaded|unknown",
+            "on.service|enabled|loaded|unknown",
+        ]
+    );
+    assert_eq!(
+        image.ask("SELECT name, unit, state, schedule FROM systemd_timers"),
+        ["off.timer|off.service|disabled|daily"]
+    );
+    assert_eq!(image.ask("SELECT description, user FROM systemd_units WHERE id = 'on.service'"), ["A service|app"]);
+}
+
+#[test]
+fn unusual_files_are_found_in_one_walk() {
+    let image = Made::new()
+        .with("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
+        .with("/etc/group", "root:x:0:\n")
+        .with("/usr/bin/sudo", "x")
+        .with_mode("/usr/bin/sudo", 0o4755)
+        .with("/usr/bin/wall", "x")
+        .with_mode("/usr/bin/wall", 0o2755)
+        .with("/srv/open", "x")
+        .with_mode("/srv/open", 0o666)
+        .with("/srv/plain", "x")
+        .with("/tmp/x", "x")
+        .with_mode("/tmp", 0o1777);
+    assert_eq!(
+        image.ask("SELECT path, mode, setuid, setgid, world_writable, sticky FROM unusual_files WHERE no_user = 0 ORDER BY path"),
+        [
+            "/srv/open|0666|0|0|1|0",
+            "/tmp|1777|0|0|1|1",
+            "/usr/bin/sudo|4755|1|0|0|0",
+            "/usr/bin/wall|2755|0|1|0|0",
+        ]
+    );
+    assert_eq!(
+        image.ask("SELECT path, username, permissions FROM suid_bin ORDER BY path"),
+        ["/usr/bin/sudo|root|S", "/usr/bin/wall|root|G"]
+    );
+}
+
+#[test]
+fn accounts_packages_and_jobs_are_listed() {
+    let image = Made::new()
+        .with("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nbob:x:1001:100::/home/bob:/bin/sh\n")
+        .with("/etc/group", "root:x:0:\nusers:x:100:\nsudo:x:27:bob\n")
+        .with("/etc/shadow", "root:*:19000:0:99999:7:::\nbob:$y$j9T$a$b:19500:1:365:7:30::\n")
+        .with("/var/lib/dpkg/status", "Package: bash\nStatus: install ok installed\nVersion: 5.2-3\nArchitecture: amd64\n\nPackage: old\nStatus: deinstall ok config-files\nVersion: 1\n")
+        .with("/var/lib/dpkg/status.d/tzdata", "Package: tzdata\nVersion: 2024a\n")
+        .with("/etc/crontab", "SHELL=/bin/sh\n17 * * * * root run-parts /etc/cron.hourly\n")
+        .with("/etc/sudoers", "Defaults use_pty\n@includedir /etc/sudoers.d\n")
+        .with("/etc/sudoers.d/bob", "bob ALL=(ALL) NOPASSWD: ALL\n")
+        .with("/etc/sudoers.d/skipped.bak", "eve ALL=(ALL) ALL\n")
+        .with("/home/bob/.ssh/authorized_keys", "ssh-ed25519 AAAA bob@laptop\n")
+        .with_link("/home/bob/.ssh/known_hosts", "/etc/shadow");
+    assert_eq!(
+        image.ask("SELECT u.username, g.groupname FROM user_groups JOIN users u USING (uid) JOIN groups g ON g.gid = user_groups.gid ORDER BY 1, 2"),
+        ["bob|sudo", "bob|users", "root|root"]
+    );
+    assert_eq!(
+        image.ask("SELECT username, password_status, hash_alg, max, inactive, expire FROM shadow"),
+        ["root|locked||99999|-1|-1", "bob|active|y|365|30|-1"]
+    );
+    assert_eq!(
+        image.ask("SELECT name, version, revision, status FROM deb_packages ORDER BY name"),
+        ["bash|5.2-3|3|install ok installed", "old|1||deinstall ok config-files", "tzdata|2024a||install ok installed"]
+    );
+    assert_eq!(image.ask("SELECT hour, command FROM crontab"), ["*|root run-parts /etc/cron.hourly"]);
+    assert_eq!(
+        image.ask("SELECT source, header FROM sudoers WHERE header NOT LIKE '@%'"),
+        ["/etc/sudoers|Defaults", "/etc/sudoers.d/bob|bob"]
+    );
+    assert_eq!(image.ask("SELECT uid, algorithm, comment FROM authorized_keys"), ["1001|ssh-ed25519|bob@laptop"]);
+    let linked = image.output("SELECT * FROM known_hosts");
+    assert!(linked.rows.is_empty(), "a user's link was followed");
+    assert_eq!(linked.warnings.len(), 1);
+}
+
+#[test]
+fn boot_and_mount_settings_are_listed() {
+    let image = Made::new()
+        .with("/etc/fstab", "# x\nUUID=1 / ext4 errors=remount-ro 0 1\ntmpfs /tmp tmpfs nosuid,nodev 0 0\n")
+        .with("/etc/systemd/system/var-tmp.mount", "[Mount]\nWhat=tmpfs\nWhere=/var/tmp\nType=tmpfs\nOptions=noexec\n")
+        .with("/etc/modprobe.d/cis.conf", "install usb-storage /bin/false\nblacklist usb-storage\n")
+        .with("/etc/default/grub", "GRUB_CMDLINE_LINUX=\"audit=1\"\n")
+        .with("/boot/grub/grub.cfg", "set superusers=\"root\"\n\tlinux /vmlinuz ro audit=1\n")
+        .with("/etc/os-release", "ID=debian\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nVERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\n")
+        .with("/etc/debian_version", "12.7\n");
+    assert_eq!(
+        image.ask("SELECT path, type, options, source FROM mount_options_configured ORDER BY path"),
+        [
+            "/|ext4|errors=remount-ro|/etc/fstab",
+            "/tmp|tmpfs|nosuid,nodev|/etc/fstab",
+            "/var/tmp|tmpfs|noexec|/etc/systemd/system/var-tmp.mount",
+        ]
+    );
+    assert_eq!(
+        image.ask("SELECT module, directive, value FROM modprobe_configured"),
+        ["usb_storage|install|/bin/false", "usb_storage|blacklist|"]
+    );
+    assert_eq!(
+        image.ask("SELECT key, value FROM grub_config"),
+        ["GRUB_CMDLINE_LINUX|audit=1", "set|superusers=\"root\"", "linux|/vmlinuz ro audit=1"]
+    );
+    assert_eq!(
+        image.ask("SELECT platform, major, minor, codename, version FROM os_version"),
+        ["debian|12|7|bookworm|12 (bookworm)"]
+    );
+}
+
+#[test]
+fn a_root_that_does_not_exist_is_named() {
+    let error = Engine::open(Host::image("/nothing/here"), Limits::default()).unwrap_err();
+    assert!(error.to_string().contains("/nothing/here"), "{error}");
+    assert!(!Path::new("/nothing/here").exists());
+}
