@@ -5,20 +5,40 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agents;
+pub mod assets;
+pub mod audit;
 mod bootstrap;
+pub mod checks;
+pub mod credentials;
+pub mod enrollment;
 mod error;
+pub mod facts;
 pub mod fencing;
+pub mod findings;
+pub mod jobs;
 pub mod migrate;
 mod names;
 pub mod notify;
+pub mod outbox;
+pub mod overview;
+mod page;
 mod pool;
+pub mod principal;
 pub mod provision;
+pub mod readiness;
+pub mod rollups;
+pub mod runs;
+pub mod scores;
 mod session;
+pub mod sessions;
 pub mod tenants;
 mod tx;
+pub mod users;
 
 pub use bootstrap::{Bootstrap, Warnings, bootstrap};
 pub use error::{Error, Result};
 pub use names::{SchemaName, Slug, TenantRef};
+pub use page::{Page, Paged};
 pub use pool::{Db, OwnerDb, PoolOptions};
 pub use tx::{Mode, OwnerTx, PlatformTx, Read, SharedSession, SharedTx, TenantTx, Write};

@@ -1,0 +1,86 @@
+//! The overview page in three statements, from kept scores only: it costs the same however many findings there are.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::findings::{self, Finding};
+use crate::scores::{self, ScoreDay, Subject};
+use crate::tx::{Mode, TenantTx};
+
+/// Days of the overview's trend.
+const TREND_DAYS: u16 = 30;
+/// Findings that the overview names.
+const WORST: u32 = 5;
+
+/// A tenant at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Overview {
+    /// Sums over all assets.
+    pub totals: Totals,
+    /// 0–100; none if nothing was assessed.
+    pub score: Option<u8>,
+    /// The last 30 days, oldest first; days before the first result are missing.
+    pub trend: Vec<ScoreDay>,
+    /// The five worst open findings.
+    pub worst: Vec<Finding>,
+}
+
+/// Sums over all assets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Totals {
+    /// Weights of what passed.
+    pub passed_weight: i64,
+    /// Weights of what was assessed.
+    pub assessed_weight: i64,
+    /// Checks by verdict.
+    pub passed: i64,
+    /// Checks that fail.
+    pub failed: i64,
+    /// Checks without a subject.
+    pub not_applicable: i64,
+    /// Checks that could not be decided.
+    pub error: i64,
+    /// Open findings.
+    pub open_critical: i64,
+    /// Open findings.
+    pub open_high: i64,
+    /// Open findings.
+    pub open_medium: i64,
+    /// Open findings.
+    pub open_low: i64,
+    /// Assets known.
+    pub assets: i64,
+    /// Agents that are not revoked.
+    pub agents: i64,
+    /// Of these, heard of in the last [`crate::agents::SILENT_AFTER`].
+    pub agents_online: i64,
+    /// When the last result came in.
+    pub last_result_at: Option<DateTime<Utc>>,
+}
+
+/// Reads the overview.
+pub async fn read<M: Mode>(tx: &mut TenantTx<M>) -> Result<Overview> {
+    let totals: Totals = sqlx::query_as(
+        "SELECT COALESCE(sum(passed_weight), 0)::bigint AS passed_weight, COALESCE(sum(assessed_weight), 0)::bigint AS assessed_weight,
+             COALESCE(sum(passed), 0)::bigint AS passed, COALESCE(sum(failed), 0)::bigint AS failed,
+             COALESCE(sum(not_applicable), 0)::bigint AS not_applicable, COALESCE(sum(error), 0)::bigint AS error,
+             COALESCE(sum(open_critical), 0)::bigint AS open_critical, COALESCE(sum(open_high), 0)::bigint AS open_high,
+             COALESCE(sum(open_medium), 0)::bigint AS open_medium, COALESCE(sum(open_low), 0)::bigint AS open_low,
+             (SELECT count(*) FROM assets) AS assets, (SELECT count(*) FROM agents WHERE state = 'active') AS agents,
+             (SELECT count(*) FROM agents WHERE state = 'active' AND last_seen_at > now() - make_interval(secs => $1)) AS agents_online,
+             (SELECT max(received_at) FROM runs) AS last_result_at
+         FROM asset_scores",
+    )
+    .bind(crate::agents::SILENT_AFTER.as_secs_f64())
+    .fetch_one(tx.connection()?)
+    .await?;
+    let trend = scores::trend(tx, Subject::Tenant, TREND_DAYS).await?;
+    let worst = findings::worst(tx, WORST).await?;
+    Ok(Overview {
+        score: analysis::score::of_weights(totals.passed_weight, totals.assessed_weight),
+        totals,
+        trend,
+        worst,
+    })
+}

@@ -1,0 +1,188 @@
+//! Scores: the tenant's and each framework's, the trend, and the recompute that the kept sums are held against.
+
+use chrono::NaiveDate;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::tx::{Mode, TenantTx, Write};
+
+/// A day of a trend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct ScoreDay {
+    /// In UTC.
+    pub day: NaiveDate,
+    /// The last score of that day; none if nothing was assessed.
+    pub score: Option<i16>,
+}
+
+/// What a trend or score is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The whole tenant.
+    Tenant,
+    /// One asset.
+    Asset(Uuid),
+}
+
+/// A framework's score over the tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FrameworkScore {
+    /// Slug of the framework.
+    pub framework: String,
+    /// Its title.
+    pub title: String,
+    /// 0–100; none if nothing was assessed.
+    pub score: Option<u8>,
+    /// Controls that the framework has.
+    pub controls: i64,
+    /// Of these, with at least one assessed check on at least one asset.
+    pub assessed: i64,
+    /// Assessed controls with a failing check on at least one asset.
+    pub failed: i64,
+}
+
+/// The trend of the last `days` days, oldest first. A day on which nothing changed has the score of the day before.
+pub async fn trend<M: Mode>(tx: &mut TenantTx<M>, subject: Subject, days: u16) -> Result<Vec<ScoreDay>> {
+    let (scope, scope_id) = match subject {
+        Subject::Tenant => ("tenant", tx.tenant().id),
+        Subject::Asset(asset_id) => ("asset", asset_id),
+    };
+    Ok(sqlx::query_as(
+        "WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day)
+         SELECT d::date AS day, s.score FROM today, generate_series(today.day - ($3::integer - 1), today.day, interval '1 day') d
+         CROSS JOIN LATERAL (SELECT score FROM score_days WHERE scope = $1 AND scope_id = $2 AND day <= d::date
+             ORDER BY day DESC LIMIT 1) s
+         ORDER BY d",
+    )
+    .bind(scope)
+    .bind(scope_id)
+    .bind(i32::from(days.max(1)))
+    .fetch_all(tx.connection()?)
+    .await?)
+}
+
+/// The score of every framework that a check of the tenant maps to, by slug.
+pub async fn by_framework<M: Mode>(tx: &mut TenantTx<M>) -> Result<Vec<FrameworkScore>> {
+    type Row = (String, String, i64, i64, i64, i64, i64);
+    let rows: Vec<Row> = sqlx::query_as(
+        "WITH verdicts AS (
+             SELECT module, module_version, check_id, sum(weight) FILTER (WHERE verdict = 'pass') AS passed,
+                 sum(weight) FILTER (WHERE verdict IN ('pass', 'fail')) AS assessed, bool_or(verdict = 'fail') AS has_failed
+             FROM check_states GROUP BY module, module_version, check_id
+         ), mapped AS (
+             SELECT m.framework, m.control, sum(v.passed) AS passed, sum(v.assessed) AS assessed, bool_or(v.has_failed) AS has_failed
+             FROM verdicts v JOIN shared.control_mappings m
+                 ON m.module = v.module AND m.version = v.module_version AND m.check_id = v.check_id
+             GROUP BY m.framework, m.control
+         )
+         SELECT m.framework, COALESCE(f.title, m.framework), COALESCE(sum(m.passed), 0)::bigint, COALESCE(sum(m.assessed), 0)::bigint,
+             (SELECT count(*) FROM shared.controls c WHERE c.framework = m.framework),
+             count(*) FILTER (WHERE m.assessed > 0), count(*) FILTER (WHERE m.has_failed)
+         FROM mapped m LEFT JOIN shared.frameworks f USING (framework) GROUP BY m.framework, f.title ORDER BY m.framework",
+    )
+    .fetch_all(tx.connection()?)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(framework, title, passed, assessed_weight, controls, assessed, failed)| FrameworkScore {
+            score: analysis::score::of_weights(passed, assessed_weight),
+            framework,
+            title,
+            controls,
+            assessed,
+            failed,
+        })
+        .collect())
+}
+
+/// A kept row of `asset_scores` that differs from what its verdicts and findings give.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Difference {
+    /// The asset.
+    pub asset_id: Uuid,
+    /// What is kept.
+    pub kept: Option<String>,
+    /// What a recompute gives.
+    pub recomputed: String,
+}
+
+const RECOMPUTED: &str = "SELECT a.asset_id,
+    COALESCE(c.passed_weight, 0) AS passed_weight, COALESCE(c.assessed_weight, 0) AS assessed_weight,
+    COALESCE(c.passed, 0) AS passed, COALESCE(c.failed, 0) AS failed, COALESCE(c.not_applicable, 0) AS not_applicable,
+    COALESCE(c.error, 0) AS error, COALESCE(f.critical, 0) AS open_critical, COALESCE(f.high, 0) AS open_high,
+    COALESCE(f.medium, 0) AS open_medium, COALESCE(f.low, 0) AS open_low
+    FROM assets a
+    LEFT JOIN (SELECT asset_id, COALESCE(sum(weight) FILTER (WHERE verdict = 'pass'), 0) AS passed_weight,
+            COALESCE(sum(weight) FILTER (WHERE verdict IN ('pass', 'fail')), 0) AS assessed_weight,
+            count(*) FILTER (WHERE verdict = 'pass') AS passed, count(*) FILTER (WHERE verdict = 'fail') AS failed,
+            count(*) FILTER (WHERE verdict = 'not_applicable') AS not_applicable, count(*) FILTER (WHERE verdict = 'error') AS error
+        FROM check_states GROUP BY asset_id) c USING (asset_id)
+    LEFT JOIN (SELECT asset_id, count(*) FILTER (WHERE severity = 'critical') AS critical,
+            count(*) FILTER (WHERE severity = 'high') AS high, count(*) FILTER (WHERE severity = 'medium') AS medium,
+            count(*) FILTER (WHERE severity = 'low') AS low
+        FROM findings WHERE status = 'open' GROUP BY asset_id) f USING (asset_id)";
+
+macro_rules! row_text {
+    ($alias:literal) => {
+        concat!(
+            "concat_ws(',', ",
+            $alias,
+            ".passed_weight, ",
+            $alias,
+            ".assessed_weight, ",
+            $alias,
+            ".passed, ",
+            $alias,
+            ".failed, ",
+            $alias,
+            ".not_applicable, ",
+            $alias,
+            ".error, ",
+            $alias,
+            ".open_critical, ",
+            $alias,
+            ".open_high, ",
+            $alias,
+            ".open_medium, ",
+            $alias,
+            ".open_low)"
+        )
+    };
+}
+
+/// Every asset whose kept score differs from a full recompute. Always empty; a test and `tenantra db verify` ask.
+pub async fn differences<M: Mode>(tx: &mut TenantTx<M>) -> Result<Vec<Difference>> {
+    let statement = format!(
+        "SELECT asset_id, {kept} AS kept, {now} AS recomputed FROM ({RECOMPUTED}) r FULL JOIN asset_scores s USING (asset_id)
+         WHERE COALESCE({kept}, '0,0,0,0,0,0,0,0,0,0') <> {now}",
+        kept = concat!("CASE WHEN s.updated_at IS NOT NULL THEN ", row_text!("s"), " END"),
+        now = row_text!("r"),
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(tx.connection()?).await?)
+}
+
+/// Sets the weights of every check, after `Tenant.spec.risk.weights` changed, and every asset's score from them.
+pub async fn reweigh(tx: &mut TenantTx<Write>, weights: &analysis::score::Weights) -> Result<u64> {
+    let changed = sqlx::query(
+        "WITH wanted(severity, weight) AS (VALUES ('critical', $1), ('high', $2), ('medium', $3), ('low', $4))
+         UPDATE check_states c SET weight = w.weight FROM wanted w WHERE w.severity = c.severity AND w.weight <> c.weight",
+    )
+    .bind(i32::from(weights.critical))
+    .bind(i32::from(weights.high))
+    .bind(i32::from(weights.medium))
+    .bind(i32::from(weights.low))
+    .execute(tx.connection()?)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(0);
+    }
+    let statement = format!(
+        "UPDATE asset_scores s SET passed_weight = r.passed_weight, assessed_weight = r.assessed_weight, updated_at = now(),
+             score = CASE WHEN r.assessed_weight > 0
+                 THEN ((r.passed_weight * 200 + r.assessed_weight) / (r.assessed_weight * 2))::smallint END
+         FROM ({RECOMPUTED}) r WHERE r.asset_id = s.asset_id"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(tx.connection()?).await?;
+    Ok(changed.rows_affected())
+}
