@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
 # The charts: lint, refused values, and the rendered output against golden files (UPDATE_GOLDEN=1 rewrites them).
-set -euo pipefail
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT/charts"
-use_tools
 
 passed=0 failed=0
 check() { # NAME COMMAND…
@@ -12,7 +10,7 @@ check() { # NAME COMMAND…
   shift
   if "$@"; then passed=$((passed + 1)); else
     failed=$((failed + 1))
-    step "failed: $name"
+    log "failed: $name"
   fi
 }
 

@@ -5,27 +5,27 @@
 #   make demo                 leaves it running; `make down` takes it down
 #   DEMO_ONCE=1 make demo     prints one JSON object on the last line and takes everything down
 #   KUBECONFIG=… make demo    uses that cluster; see docs/DEPLOY.md for what it must be given
-set -euo pipefail
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
 run=$ROOT/.run/demo
+# Sockets lie in it, whose paths are short: not below the checkout.
+cluster=${TMPDIR:-/tmp}/tenantra-demo-$(printf %s "$ROOT" | sha256sum | cut -c1-8)
 namespace=tenantra-system
 tenant=acme
 admin=admin@acme.example
 ready=false seconds_to_ready=0
-supervisor=
 
 own_cluster=true
 [ -z "${KUBECONFIG:-}" ] || own_cluster=false
 
 if $own_cluster && [ "$(id -u)" != 0 ]; then
-  fail "the development cluster changes mounts and the network and needs root: run 'sudo -E make demo', or set KUBECONFIG to a cluster of yours"
+  die "the development cluster changes mounts and the network and needs root: run 'sudo -E make demo', or set KUBECONFIG to a cluster of yours"
 fi
 if ! $own_cluster; then
   for name in TENA_DEMO_PG_URL TENA_DEMO_LOAD; do
-    [ -n "${!name:-}" ] || fail "KUBECONFIG is set, so $name is needed, too (docs/DEPLOY.md, section 'The demo on a cluster of yours')"
+    [ -n "${!name:-}" ] || die "KUBECONFIG is set, so $name is needed, too (docs/DEPLOY.md, section 'The demo on a cluster of yours')"
   done
 fi
 
@@ -41,11 +41,11 @@ finish() {
 
 # What a person would look at next, when the demo failed.
 explain() {
-  step "what the cluster says:"
+  log "what the cluster says:"
   k get tenants,pods -A -o wide >&2 || true
   k get tenant "$tenant" -o jsonpath='{range .status.conditions[*]}{.type}{"\t"}{.status}{"\t"}{.reason}{"\t"}{.message}{"\n"}{end}' >&2 || true
   for program in operator api; do
-    step "the last lines of the $program:"
+    log "the last lines of the $program:"
     k -n $namespace logs -l app.kubernetes.io/component=$program --tail 15 >&2 || true
   done
 }
@@ -53,29 +53,24 @@ explain() {
 k() { "$kubectl" --request-timeout=20s "$@"; }
 random() { head -c 24 /dev/urandom | base64 | tr -d '/+=' | cut -c1-24; }
 
-[ ! -e "$run/env" ] || fail "a demo of this checkout runs already: 'make down' takes it down"
+[ ! -e "$run/env" ] || die "a demo of this checkout runs already: 'make down' takes it down"
 trap finish EXIT
 trap 'exit 130' INT TERM
 mkdir -p "$run"
 chmod 700 "$run"
 
 # 1. What it needs, and the programs.
-step "tools"
+log "tools"
 if $own_cluster; then hack/setup.sh kube coredns node postgres openbao helm devcluster >/dev/null; else hack/setup.sh kube helm devcluster >/dev/null; fi
-use_tools
 hack/build.sh
 
 # 2. The cluster.
 if $own_cluster; then
-  step "development cluster with Postgres and OpenBao"
-  devcluster up --profile node --with postgres,openbao --dir "$run/cluster" \
-    --label-node "tenantra.io/tenant=$tenant" >"$run/cluster.log" 2>&1 &
-  supervisor=$!
-  echo "$supervisor" >"$run/supervisor.pid"
-  up() { [ -e "$run/cluster/env" ] || ! kill -0 "$supervisor" 2>/dev/null; }
-  wait_for 300 "the development cluster" up
-  kill -0 "$supervisor" 2>/dev/null || { cat "$run/cluster.log" >&2; fail "the development cluster did not start"; }
-  . "$run/cluster/env"
+  log "development cluster with Postgres and OpenBao"
+  echo "$cluster" >"$run/cluster"
+  devcluster up --profile node --with postgres,openbao --dir "$cluster" --detach \
+    --label-node "tenantra.io/tenant=$tenant" >&2
+  . "$cluster/env"
   export KUBECONFIG
   kubectl=$TENA_DEV_KUBECTL
   postgres_admin=$TENA_DEV_PG_URL
@@ -92,11 +87,11 @@ fi
 { echo "KUBECONFIG='$KUBECONFIG'"; echo "kubectl='$kubectl'"; } >"$run/env"
 
 # 3. Images.
-step "images"
+log "images"
 images=$(hack/images.sh "$run/images" debug)
 if $own_cluster; then
   # shellcheck disable=SC2086 — one word a file.
-  devcluster load-image --dir "$run/cluster" $images >&2
+  devcluster load-image --dir "$cluster" $images >&2
 else
   for image in $images; do
     # shellcheck disable=SC2086 — a command with its words.
@@ -106,7 +101,7 @@ fi
 rm -rf "$run/images"
 
 # 4. Roles in Postgres, rights in OpenBao, Secrets in the cluster.
-step "database roles"
+log "database roles"
 owner_password=$(random) api_password=$(random) admin_password=$(random)Aa1!
 TENA_DB_ADMIN_URL=$postgres_admin TENA_DB_OWNER_PASSWORD=$owner_password TENA_DB_API_PASSWORD=$api_password \
   "$(bin_dir)/tenantra" db bootstrap >&2
@@ -117,13 +112,13 @@ secret tenantra-db-api --from-literal=url="postgres://tenantra_api:$api_password
 secret tenantra-admin --from-literal=email="$admin" --from-literal=password="$admin_password"
 vault_values=()
 if [ -n "$vault_address" ]; then
-  step "OpenBao: the operator's policy and role"
+  log "OpenBao: the operator's policy and role"
   hack/openbao.sh "${TENA_DEV_BAO_ADDR:-$vault_address}" "${TENA_DEV_BAO_TOKEN:-${TENA_DEMO_BAO_TOKEN:-}}" $namespace
   vault_values=(--set "vault.address=$vault_address")
 fi
 
 # 5. The charts.
-step "charts"
+log "charts"
 helm upgrade --install tenantra-crds charts/tenantra-crds >&2
 helm upgrade --install tenantra charts/tenantra -n $namespace --wait --timeout 5m \
   --set image.repository="${TENA_IMAGE_PREFIX:-tenantra}",image.tag=dev \
@@ -133,13 +128,13 @@ helm upgrade --install tenantra charts/tenantra -n $namespace --wait --timeout 5
   "${vault_values[@]}" >&2
 
 # 6. The tenant.
-step "kubectl apply -f examples/acme.yaml"
+log "kubectl apply -f examples/acme.yaml"
 applied=$(date +%s.%N)
 k apply -f examples/acme.yaml >&2
 k wait --for=condition=Ready "tenant/$tenant" --timeout=15s >&2 || k wait --for=condition=Ready "tenant/$tenant" --timeout=18s >&2
 seconds_to_ready=$(echo "$applied $(date +%s.%N)" | awk '{printf "%.1f", $2 - $1}')
 ready=true
-step "$tenant is Ready after $seconds_to_ready s"
+log "$tenant is Ready after $seconds_to_ready s"
 
 # 7. The scan, as the API tells it.
 url=https://$(k -n $namespace get service tenantra-api -o jsonpath='{.spec.clusterIP}'):8443
@@ -151,17 +146,17 @@ api() {
 }
 token=$(api /auth/login -d "{\"login\":\"$admin\",\"password\":\"$admin_password\"}" | jq -r .access_token)
 get() { api "$1" -H "authorization: Bearer $token" -H "x-tenantra-tenant: $tenant"; }
-step "waiting for the agent's first results"
+log "waiting for the agent's first results"
 scanned() {
   get /overview >"$run/overview.json" && jq -e '.agents.total >= 1 and .jobs.queued == 0 and .jobs.running == 0 and (.checks | add) > 0' "$run/overview.json"
 }
-wait_for 300 "the first scan" scanned
+wait_until 300 "the first scan" scanned
 
 # 8. What came of it.
 rollup() {
   k get tenant "$tenant" -o json | jq -e --argjson score "$(jq .score "$run/overview.json")" '.status.score == $score'
 }
-wait_for 90 "the score in the Tenant's status" rollup
+wait_until 90 "the score in the Tenant's status" rollup
 summary=$(jq -c --arg tenant "$tenant" --argjson ready $ready --argjson seconds "$seconds_to_ready" --arg url "$url" \
   '{tenant: $tenant, ready: $ready, seconds_to_ready: $seconds, score, checks: (.checks | {passed, failed, not_applicable, error}),
     findings: (.findings | {critical, high, medium, low}), agents: .agents.total, assets: (.assets | if type == "object" then .total else . end), url: $url}' "$run/overview.json")
@@ -172,7 +167,7 @@ echo "$summary" >"$run/summary.json"
 if [ -n "${DEMO_ONCE:-}" ]; then
   k get tenants >&2
   echo "$summary" | jq -e '.ready and .agents >= 1 and .assets >= 1 and .checks.error == 0 and (.checks | add) >= 80 and .score != null' >/dev/null ||
-    fail "not all of it is true: $summary"
+    die "not all of it is true: $summary"
   "$ROOT/hack/down.sh"
   trap - EXIT
   echo "$summary"

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Formats Rust, Go and TypeScript.
-set -euo pipefail
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Makes the four images on an empty base from programs that are built: hack/images.sh OUTDIR [debug|dist] [TAG]
 # and prints the tars. Symbols are left out; the programs themselves keep them.
-set -euo pipefail
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -10,13 +9,12 @@ bin=$(bin_dir "${2:-debug}")
 tag=${3:-dev}
 prefix=${TENA_IMAGE_PREFIX:-tenantra}
 mkdir -p "$out"
-(cd "$ROOT/hack/scratchimage" && go build -o "$out/scratchimage" .)
 
 image() { # name program user
   local program=$bin/$2
-  [ -x "$program" ] || fail "$program is not there: run cargo build first"
+  [ -x "$program" ] || die "$program is not there: run cargo build first"
   strip -o "$out/$2" "$program"
-  "$out/scratchimage" -name "$prefix/$1:$tag" -program "$out/$2" -user "$3" -out "$out/$1.tar"
+  devcluster image -name "$prefix/$1:$tag" -file "/$2=$out/$2" -entrypoint "/$2" -user "$3" -out "$out/$1.tar" >&2
   rm "$out/$2"
   echo "$out/$1.tar"
 }

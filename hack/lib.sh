@@ -76,7 +76,7 @@ stop_pid() {
 bin_dir() {
   local host
   host=$(rustc -vV | sed -n 's/^host: //p')
-  echo "${CARGO_TARGET_DIR:-$ROOT/target}/$host/${1:-debug}"
+  echo "$CARGO_TARGET_DIR/$host/${1:-debug}"
 }
 
 # hash_of FILE…: twelve hex digits that change with any of the files.
@@ -135,7 +135,10 @@ program_of() {
   echo "$(dir_of "$1")/bin/$program"
 }
 
-# Cargo finds its companions on PATH.
-for companion in nextest deny machete; do PATH=$(dir_of "$companion")/bin:$PATH; done
+# Cargo finds its companions on PATH, and scripts their tools.
+for companion in nextest deny machete helm devcluster; do PATH=$(dir_of "$companion")/bin:$PATH; done
 export PATH
 unset companion
+
+# Cargo's output lies in the cache, so that a clean clone does not compile the world.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}

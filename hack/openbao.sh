@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Gives the operator its rights in OpenBao or Vault: hack/openbao.sh ADDRESS TOKEN NAMESPACE
 # The engines (kv-v2 at secret/, transit/, pki/) and the Kubernetes auth method are mounted already.
-set -euo pipefail
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 address=${1:?address} token=${2:?token} namespace=${3:?namespace}

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # All that CI runs. Each stage prints what it does; a stage that fails does not keep the others from running, but for
 # the lints. The last line says how many tests ran.
-set -euo pipefail
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
@@ -15,7 +14,7 @@ trap 'rm -rf "$logs"' EXIT
 stage() {
   local name=$1 ok=$2 bad=$3 status=0 good wrong
   shift 3
-  step "== $name"
+  log "== $name"
   "$@" 2>&1 | tee "$logs/$name" >&2 || status=1
   good=$(figure "$name" "$ok") wrong=$(figure "$name" "$bad")
   if [ "$status" -ne 0 ]; then
@@ -23,7 +22,7 @@ stage() {
     [ "$wrong" -gt 0 ] || wrong=1
   fi
   passed=$((passed + good)) failed=$((failed + wrong))
-  step "== $name: $good passed, $wrong failed"
+  log "== $name: $good passed, $wrong failed"
   return "$status"
 }
 
@@ -33,15 +32,14 @@ figure() {
 }
 
 finish() {
-  [ -z "$broken" ] || step "failed:$broken"
+  [ -z "$broken" ] || log "failed:$broken"
   printf '%d passed, %d failed\n' "$passed" "$failed"
   [ "$failed" -eq 0 ]
 }
 
-step "tools"
+log "tools"
 hack/setup.sh >/dev/null
 hack/ui.sh install
-use_tools
 TENA_DEVCLUSTER=$(dir_of devcluster)/bin/devcluster
 export TENA_DEVCLUSTER
 

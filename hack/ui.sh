@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The dashboard: hack/ui.sh install|build|test. node_modules is kept in the cache, keyed by the lock file, and linked
 # into the tree, so that a clean clone does not download the world.
-set -euo pipefail
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT/api-server/ui"
@@ -11,7 +10,7 @@ install_packages() {
   key=$(cat package-lock.json package.json | sha256sum | cut -c1-16)
   kept=$CACHE/ui-$key
   if [ ! -e "$kept/done" ]; then
-    step "dashboard: npm ci"
+    log "dashboard: npm ci"
     mkdir -p "$kept"
     cp package.json package-lock.json .npmrc "$kept/"
     (cd "$kept" && npm ci --no-fund --no-audit --loglevel=error >&2)
@@ -24,12 +23,12 @@ install_packages
 case ${1:-build} in
 install) ;;
 build)
-  step "dashboard: build"
+  log "dashboard: build"
   npm run --silent build >&2
   ;;
 test)
-  step "dashboard: unit tests"
+  log "dashboard: unit tests"
   npm run --silent test >&2
   ;;
-*) fail "hack/ui.sh install|build|test" ;;
+*) die "hack/ui.sh install|build|test" ;;
 esac

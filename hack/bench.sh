@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Benchmarks: all, or the one that BENCH names, built with optimisation. RUNS and N are passed on.
+# shellcheck source=hack/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$ROOT"
+
+case ${BENCH:-} in
+'') benches="tenants scan" ;;
+tenants | scan) benches=$BENCH ;;
+*) die "there is no benchmark $BENCH; there are: tenants scan" ;;
+esac
+
+hack/setup.sh kube postgres openbao devcluster >/dev/null
+TENA_DEVCLUSTER=$(dir_of devcluster)/bin/devcluster
+export TENA_DEVCLUSTER
+mkdir -p api-server/ui/dist
+log "programs, with optimisation"
+cargo build --release --locked -p bench -p operator -p agent-daemonset
+for bench in $benches; do
+  log "$bench"
+  "$(bin_dir release)/tenantra-bench" "$bench"
+done

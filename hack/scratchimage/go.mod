@@ -1,3 +1,0 @@
-module tenantra.io/hack/scratchimage
-
-go 1.26
