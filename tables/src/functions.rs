@@ -16,44 +16,44 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
     let pure = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     // `text REGEXP pattern` calls regexp(pattern, text).
     connection.create_scalar_function("regexp", 2, pure, |context| {
-        let Some(text) = text(context, 1)? else { return Ok(None) };
+        let Some(text) = text(context, 1) else { return Ok(None) };
         pattern(context, 0).map(|pattern| pattern.map(|pattern| pattern.is_match(&text)))
     })?;
     connection.create_scalar_function("regex_match", 3, pure, |context| {
-        let (Some(text), Some(group)) = (text(context, 0)?, position(context, 2)?) else { return Ok(None) };
+        let (Some(text), Some(group)) = (text(context, 0), position(context, 2)?) else { return Ok(None) };
         let Some(pattern) = pattern(context, 1)? else { return Ok(None) };
         Ok(pattern.captures(&text).and_then(|found| found.get(group)).map(|part| part.as_str().to_owned()))
     })?;
     connection.create_scalar_function("regex_split", 3, pure, |context| {
-        let (Some(text), Some(index)) = (text(context, 0)?, position(context, 2)?) else { return Ok(None) };
+        let (Some(text), Some(index)) = (text(context, 0), position(context, 2)?) else { return Ok(None) };
         let Some(pattern) = pattern(context, 1)? else { return Ok(None) };
         Ok(pattern.split(&text).filter(|part| !part.is_empty()).nth(index).map(str::to_owned))
     })?;
     connection.create_scalar_function("split", 3, pure, |context| {
-        let (Some(text), Some(index)) = (text(context, 0)?, position(context, 2)?) else { return Ok(None) };
-        let Some(separators) = self::text(context, 1)? else { return Ok(None) };
+        let (Some(text), Some(index)) = (text(context, 0), position(context, 2)?) else { return Ok(None) };
+        let Some(separators) = self::text(context, 1) else { return Ok(None) };
         let mut parts = text.split(|letter| separators.contains(letter)).map(str::trim).filter(|part| !part.is_empty());
         Ok(parts.nth(index).map(str::to_owned))
     })?;
     connection.create_scalar_function("inet_aton", 1, pure, |context| {
-        let address = text(context, 0)?.and_then(|text| text.parse::<Ipv4Addr>().ok());
+        let address = text(context, 0).and_then(|text| text.parse::<Ipv4Addr>().ok());
         Ok(address.map(|address| i64::from(u32::from(address))))
     })?;
     connection.create_scalar_function("version_compare", 2, pure, |context| {
-        let (Some(left), Some(right)) = (text(context, 0)?, text(context, 1)?) else { return Ok(None) };
+        let (Some(left), Some(right)) = (text(context, 0), text(context, 1)) else { return Ok(None) };
         Ok(Some(compare_versions(&left, &right) as i64))
     })?;
-    connection.create_scalar_function("md5", 1, pure, |context| digest::<md5::Md5>(context))?;
-    connection.create_scalar_function("sha1", 1, pure, |context| digest::<sha1::Sha1>(context))?;
-    connection.create_scalar_function("sha256", 1, pure, |context| digest::<sha2::Sha256>(context))?;
+    connection.create_scalar_function("md5", 1, pure, digest::<md5::Md5>)?;
+    connection.create_scalar_function("sha1", 1, pure, digest::<sha1::Sha1>)?;
+    connection.create_scalar_function("sha256", 1, pure, digest::<sha2::Sha256>)?;
     Ok(())
 }
 
-fn text(context: &Context<'_>, index: usize) -> Result<Option<String>> {
-    Ok(match crate::vtab::from_sqlite(context.get_raw(index)) {
+fn text(context: &Context<'_>, index: usize) -> Option<String> {
+    match crate::vtab::from_sqlite(context.get_raw(index)) {
         crate::Value::Null => None,
         value => Some(value.to_string()),
-    })
+    }
 }
 
 fn position(context: &Context<'_>, index: usize) -> Result<Option<usize>> {
@@ -61,7 +61,7 @@ fn position(context: &Context<'_>, index: usize) -> Result<Option<usize>> {
 }
 
 fn pattern(context: &Context<'_>, index: usize) -> Result<Option<Arc<Regex>>> {
-    if text(context, index)?.is_none() {
+    if text(context, index).is_none() {
         return Ok(None);
     }
     let argument = i32::try_from(index).unwrap_or(i32::MAX);
@@ -80,8 +80,9 @@ pub(crate) fn compile(pattern: &str) -> std::result::Result<Regex, String> {
         .map_err(|error| format!("the pattern is not a regular expression: {error}"))
 }
 
+#[allow(clippy::unnecessary_wraps)] // the shape of an SQL function
 fn digest<D: Digest>(context: &Context<'_>) -> Result<Option<String>> {
-    Ok(text(context, 0)?.map(|text| hex(&D::digest(text.as_bytes()))))
+    Ok(text(context, 0).map(|text| hex(&D::digest(text.as_bytes()))))
 }
 
 /// Lower-case hexadecimal digits of bytes.

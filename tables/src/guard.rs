@@ -59,8 +59,9 @@ fn refused(action: &AuthAction<'_>) -> Option<String> {
         AuthAction::Attach { .. } => Some("ATTACH".to_owned()),
         AuthAction::Detach { .. } => Some("DETACH".to_owned()),
         AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => Some("a transaction".to_owned()),
-        AuthAction::Insert { table_name } => Some(format!("writing to {table_name}")),
-        AuthAction::Update { table_name, .. } => Some(format!("writing to {table_name}")),
+        AuthAction::Insert { table_name } | AuthAction::Update { table_name, .. } => {
+            Some(format!("writing to {table_name}"))
+        }
         AuthAction::Delete { table_name } => Some(format!("deleting from {table_name}")),
         _ => Some("changing the schema".to_owned()),
     }

@@ -20,6 +20,8 @@ const FOLDERS: [&str; 6] = [
 ];
 const TYPES: [&str; 10] =
     [".service", ".socket", ".timer", ".mount", ".automount", ".target", ".path", ".slice", ".swap", ".device"];
+/// Folders of links that start a unit along with another.
+const ENABLING: [&str; 3] = [".wants", ".requires", ".upholds"];
 const ACTIVE_UNITS: &str = "/run/systemd/units";
 
 /// Whether a unit starts by itself, in the words of `systemctl is-enabled`.
@@ -136,7 +138,7 @@ pub(crate) fn all(scan: &Scan) -> Vec<Unit> {
             let path = Path::new(folder).join(&entry.name);
             if TYPES.iter().any(|ending| name.ends_with(ending)) {
                 files.entry(name).or_insert((path, entry.kind));
-            } else if name.ends_with(".wants") || name.ends_with(".requires") || name.ends_with(".upholds") {
+            } else if ENABLING.iter().any(|ending| name.ends_with(ending)) {
                 let state = match *folder {
                     "/etc/systemd/system" => State::Enabled,
                     folder if folder.starts_with("/run/") => State::EnabledRuntime,
@@ -220,7 +222,7 @@ fn init_scripts(
         .filter_map(|entry| {
             let name = paths::name(&entry.name);
             let id = format!("{name}.service");
-            (!files.contains_key(&id) && !name.ends_with(".sh") && name != "README").then(|| Unit {
+            (!files.contains_key(&id) && !is_no_service(&name)).then(|| Unit {
                 path: format!("/etc/init.d/{name}"),
                 description: format!("LSB: {name}"),
                 user: String::new(),
@@ -230,6 +232,11 @@ fn init_scripts(
             })
         })
         .collect()
+}
+
+/// Parts of the start-up that have no unit, and the folder's note.
+fn is_no_service(name: &str) -> bool {
+    name == "README" || Path::new(name).extension().is_some_and(|ending| ending == "sh")
 }
 
 /// The units that run, from the marks that the manager keeps for them; none where no manager runs.

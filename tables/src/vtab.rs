@@ -81,24 +81,18 @@ unsafe impl<'vtab> VTab<'vtab> for Bridge {
         let mut terms: Vec<(Operator, usize)> = Vec::new();
         let mut given = vec![false; table.columns.len()];
         let mut pending = vec![false; table.columns.len()];
-        let offers: Vec<(usize, Option<(Operator, usize)>, usize, bool)> = info
+        let offers: Vec<Offer> = info
             .constraints()
             .enumerate()
             .filter_map(|(index, constraint)| {
                 let position = usize::try_from(constraint.column()).ok()?;
-                let column = table.columns.get(position).filter(|column| column.is_index)?;
-                let operator = match constraint.operator() {
-                    IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_EQ => Some(Operator::Equals),
-                    IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_LIKE => Some(Operator::Like),
-                    IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_GLOB => Some(Operator::Glob),
-                    _ => None,
-                };
-                let _ = column;
-                Some((index, operator.map(|operator| (operator, position)), position, constraint.is_usable()))
+                table.columns.get(position).filter(|column| column.is_index)?;
+                let operator = operator(&constraint.operator())?;
+                Some(Offer { index, term: (operator, position), is_usable: constraint.is_usable() })
             })
             .collect();
-        for (index, term, position, is_usable) in offers {
-            let Some(term) = term else { continue };
+        for Offer { index, term, is_usable } in offers {
+            let position = term.1;
             if !is_usable {
                 pending[position] = true;
                 continue;
@@ -141,6 +135,23 @@ unsafe impl<'vtab> VTab<'vtab> for Bridge {
             number: 0,
             phantom: PhantomData,
         })
+    }
+}
+
+/// A condition that SQLite could pass to the table.
+struct Offer {
+    index: usize,
+    term: (Operator, usize),
+    /// Its value is known when the table is read in this plan.
+    is_usable: bool,
+}
+
+fn operator(operator: &IndexConstraintOp) -> Option<Operator> {
+    match operator {
+        IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_EQ => Some(Operator::Equals),
+        IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_LIKE => Some(Operator::Like),
+        IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_GLOB => Some(Operator::Glob),
+        _ => None,
     }
 }
 

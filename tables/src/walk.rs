@@ -219,6 +219,6 @@ impl Walker<'_> {
         let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
         *devices
             .entry(device)
-            .or_insert_with(|| rustix::fs::fstatfs(folder).is_ok_and(|stat| !FOREIGN.contains(&i64::from(stat.f_type))))
+            .or_insert_with(|| rustix::fs::fstatfs(folder).is_ok_and(|stat| !FOREIGN.contains(&stat.f_type)))
     }
 }

@@ -1,4 +1,5 @@
 //! Every module that ships: its queries compile against the tables, and its recorded hosts get the verdicts they must.
+#![allow(clippy::unwrap_used, clippy::panic)] // a failing test may end
 
 use catalog::Catalog;
 use tables::fixtures;

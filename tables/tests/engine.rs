@@ -1,4 +1,5 @@
 //! The engine as its callers see it: what it answers, what it refuses, where it stops.
+#![allow(clippy::unwrap_used, clippy::panic)] // a failing test may end
 
 use std::time::Duration;
 

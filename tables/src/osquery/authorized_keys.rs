@@ -1,4 +1,4 @@
-//! `authorized_keys`: keys that open accounts over SSH (`sshd(8)`, AUTHORIZED_KEYS FILE FORMAT). A link in a home folder is not
+//! `authorized_keys`: keys that open accounts over SSH (`sshd(8)`). A link in a home folder is not
 //! followed: its owner must not choose what the agent reads.
 
 use std::path::Path;
@@ -31,22 +31,22 @@ fn rows(scan: &Scan) -> Rows {
     Box::new(files.collect::<Vec<_>>().into_iter().flat_map(move |(uid, file)| {
         let text = scan.users_text(&file).unwrap_or_default();
         let key_file = paths::display(&file);
-        let keys: Vec<Key> = text.lines().filter_map(parse).collect();
+        let keys: Vec<AuthorizedKey> = text.lines().filter_map(parse).collect();
         keys.into_iter().map(move |key| {
-            row! { uid, algorithm: key.algorithm, key: key.key, options: key.options, comment: key.comment, key_file: key_file.as_str() }
+            row! { uid, algorithm: key.algorithm, key: key.encoded, options: key.options, comment: key.comment, key_file: key_file.as_str() }
         })
     }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Key {
+struct AuthorizedKey {
     algorithm: String,
-    key: String,
+    encoded: String,
     options: String,
     comment: String,
 }
 
-fn parse(line: &str) -> Option<Key> {
+fn parse(line: &str) -> Option<AuthorizedKey> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return None;
@@ -55,9 +55,9 @@ fn parse(line: &str) -> Option<Key> {
     let (options, rest) = if is_algorithm(line) { ("", line) } else { split_options(line)? };
     let mut words = rest.splitn(3, char::is_whitespace);
     let algorithm = words.next().filter(|word| is_algorithm(word))?;
-    Some(Key {
+    Some(AuthorizedKey {
         algorithm: algorithm.to_owned(),
-        key: words.next()?.to_owned(),
+        encoded: words.next()?.to_owned(),
         options: options.to_owned(),
         comment: words.next().unwrap_or_default().trim().to_owned(),
     })
@@ -90,7 +90,7 @@ mod tests {
     fn options_may_hold_blanks() {
         let key = parse("from=\"10.0.0.1\",command=\"a \\\"b\\\" c\" ssh-ed25519 AAAA me@host laptop").unwrap();
         assert_eq!(key.options, "from=\"10.0.0.1\",command=\"a \\\"b\\\" c\"");
-        assert_eq!((key.key.as_str(), key.comment.as_str()), ("AAAA", "me@host laptop"));
+        assert_eq!((key.encoded.as_str(), key.comment.as_str()), ("AAAA", "me@host laptop"));
         assert_eq!(parse("nonsense"), None);
     }
 

@@ -1,4 +1,4 @@
-//! `selinux_settings`: the state of SELinux; no rows where the kernel runs without it.
+//! `selinux_settings`: the state of `SELinux`; no rows where the kernel runs without it.
 
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};

@@ -18,7 +18,8 @@ table! {
 
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
-    let timers = units::all(&scan).into_iter().filter(|unit| unit.id.ends_with(".timer"));
+    let timers =
+        units::all(&scan).into_iter().filter(|unit| unit.id.rsplit_once('.').is_some_and(|(_, kind)| kind == "timer"));
     Box::new(timers.collect::<Vec<_>>().into_iter().map(move |timer| {
         let file = UnitFile::parse(&scan.text(&timer.path).unwrap_or_default());
         let started = file.value("Timer", "Unit").map_or_else(|| timer.id.replace(".timer", ".service"), str::to_owned);
