@@ -25,7 +25,7 @@ use crds::conditions::ConditionType;
 
 /// How long a pass waits for its provisioners: longer than they take on a quiet machine, short enough that workers come
 /// round to every tenant while one system is slow.
-const PATIENCE: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Back-off of one tenant's work on one system.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
