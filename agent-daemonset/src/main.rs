@@ -1,2 +1,7 @@
-//! Starts the program.
-fn main() {}
+//! `tenantra-agent`: see [`agent_daemonset::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    agent_daemonset::cli::main()
+}

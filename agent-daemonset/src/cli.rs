@@ -1,0 +1,105 @@
+//! The command line of `tenantra-agent`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{enroll, query, run, scan, tables};
+use crate::config::{RunArgs, ServerArgs};
+use crate::{logging, worker};
+
+/// What a command ended with, and so the program's exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what it was asked to.
+    Done,
+    /// `scan --fail-on`: a finding is that bad.
+    Findings,
+    /// `scan`: a module could not run to its end.
+    Incomplete,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        ExitCode::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Findings => 1,
+            Outcome::Incomplete => 3,
+        })
+    }
+}
+
+/// Wrong usage or configuration; clap ends with the same.
+const REFUSED: u8 = 2;
+
+const EXIT_CODES: &str = "\
+Exit status:
+  0  done
+  1  scan --fail-on: there is a finding of that severity or worse
+  2  wrong usage or configuration, or the query is wrong; the message says what to change
+  3  scan: a module could not run to its end";
+
+/// Scans this host: once with a report on the terminal, or as a daemon for a Tenantra server. Writes nothing on the host.
+#[derive(Debug, Parser)]
+#[command(name = "tenantra-agent", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// What is logged: error, warn, info, debug, or a filter by module of the program
+    #[arg(long, env = "TENA_LOG_LEVEL", value_name = "LEVEL", default_value = "info", global = true)]
+    log_level: String,
+    /// How log lines look
+    #[arg(long, env = "TENA_LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    log_format: logging::Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Scan this host once and report; needs no server
+    #[command(after_help = EXIT_CODES)]
+    Scan(scan::ScanArgs),
+    /// Ask with SQL; a shell on a terminal if no SQL is given
+    Query(query::QueryArgs),
+    /// List the tables, or the columns of one
+    Tables(tables::TablesArgs),
+    /// Enrol with a server, without starting to work
+    Enroll(ServerArgs),
+    /// Work for a server until told to stop; enrols first if needed
+    Run(RunArgs),
+    #[command(name = worker::SUBCOMMAND, hide = true)]
+    Worker,
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Before anything does TLS. It fails only if it was done already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let outcome = match &cli.command {
+        Command::Worker => return worker::child_main(),
+        Command::Scan(args) => scan::scan(args),
+        Command::Query(args) => query::query(args),
+        Command::Tables(args) => tables::tables(args),
+        Command::Enroll(args) => {
+            logging::start(cli.log_format, &cli.log_level);
+            enroll::enroll(args)
+        }
+        Command::Run(args) => {
+            logging::start(cli.log_format, &cli.log_level);
+            run::run(args)
+        }
+    };
+    match outcome {
+        Ok(outcome) => outcome.into(),
+        // Whoever read the output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tenantra-agent: {error:#}");
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,8 @@
+//! One file a command.
+
+pub mod enroll;
+pub mod query;
+pub mod run;
+pub mod scan;
+mod statements;
+pub mod tables;

@@ -1,0 +1,224 @@
+//! `query`: SQL over the host's tables, from the command line, a pipe, or a small shell on a terminal.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use comfy_table::ContentArrangement;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use tables::{Engine, Limits, Parameters, QueryOutput, Value};
+
+use super::{statements, tables as table_list};
+use crate::cli::Outcome;
+use crate::sandbox::{self, Network, Sight};
+use crate::worker::Target;
+
+const MAX_INPUT_BYTES: u64 = 1 << 20;
+
+/// What to ask, of which host, in which form.
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// One or more SELECT statements; without it a shell, or statements from standard input
+    sql: Option<String>,
+    /// Form of the answer
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Form,
+    /// Ask about a mounted image or disk instead of this host
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Root of the running host, where this program sees it in a container
+    #[arg(long, env = "TENA_HOST_ROOT", value_name = "DIR", default_value = "/", hide = true)]
+    host_root: PathBuf,
+    /// Seconds that one statement may take
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    timeout: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Table,
+    Json,
+    Csv,
+}
+
+/// Answers SQL.
+pub fn query(args: &QueryArgs) -> anyhow::Result<Outcome> {
+    let target = match &args.root {
+        Some(root) => Target::Image(root.clone()),
+        None => Target::Running(args.host_root.clone()),
+    };
+    // Before the first statement is seen; nothing here writes or connects.
+    sandbox::confine_worker(Sight::Processes, Network::Denied, false)?;
+    let limits = Limits { time: Duration::from_secs(args.timeout), ..Limits::default() };
+    let engine = Engine::open(target.host(), limits)?;
+    match &args.sql {
+        Some(sql) => answer_all(&engine, sql, args.output)?,
+        None if io::stdin().is_terminal() => shell(&engine, args.output)?,
+        None => {
+            let mut sql = String::new();
+            io::stdin()
+                .take(MAX_INPUT_BYTES)
+                .read_to_string(&mut sql)
+                .context("standard input is not readable text")?;
+            answer_all(&engine, &sql, args.output)?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn answer_all(engine: &Engine, sql: &str, form: Form) -> anyhow::Result<()> {
+    let (complete, rest) = statements::split(sql);
+    for statement in complete.into_iter().chain((!rest.is_empty()).then_some(rest)) {
+        answer(engine, statement, form)?;
+    }
+    Ok(())
+}
+
+fn answer(engine: &Engine, statement: &str, form: Form) -> anyhow::Result<()> {
+    let answer = engine.query(statement, &Parameters::new())?;
+    for warning in &answer.warnings {
+        eprintln!("warning: {}: {}", warning.table, warning.message);
+    }
+    let mut output = io::BufWriter::new(io::stdout().lock());
+    match form {
+        Form::Table => as_table(&mut output, &answer)?,
+        Form::Json => as_json(&mut output, &answer)?,
+        Form::Csv => as_csv(&mut output, &answer)?,
+    }
+    output.flush()?;
+    Ok(())
+}
+
+fn as_table(output: &mut impl Write, answer: &QueryOutput) -> io::Result<()> {
+    if answer.rows.is_empty() {
+        return writeln!(output, "no rows ({} ms)", answer.elapsed.as_millis());
+    }
+    let mut table = comfy_table::Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(&answer.columns);
+    for row in &answer.rows {
+        table.add_row(row.iter().map(|value| printable(&value.to_string())));
+    }
+    let rows = if answer.rows.len() == 1 { "row" } else { "rows" };
+    writeln!(output, "{table}\n{} {rows} ({} ms)", answer.rows.len(), answer.elapsed.as_millis())
+}
+
+/// Text of a host must not move the terminal's cursor or change its colours.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+/// A list of objects, one a line.
+fn as_json(output: &mut impl Write, answer: &QueryOutput) -> io::Result<()> {
+    let mut separator = "[";
+    for object in answer.objects() {
+        write!(output, "{separator}\n  ")?;
+        serde_json::to_writer(&mut *output, &object)?;
+        separator = ",";
+    }
+    if answer.rows.is_empty() { writeln!(output, "[]") } else { writeln!(output, "\n]") }
+}
+
+fn as_csv(output: &mut impl Write, answer: &QueryOutput) -> io::Result<()> {
+    let line = |cells: Vec<String>| cells.join(",");
+    writeln!(output, "{}\r", line(answer.columns.iter().map(|column| quoted(column)).collect()))?;
+    for row in &answer.rows {
+        writeln!(output, "{}\r", line(row.iter().map(|value| quoted(&csv_text(value))).collect()))?;
+    }
+    Ok(())
+}
+
+/// A spreadsheet must not take a host's text for a formula.
+fn csv_text(value: &Value) -> String {
+    match value {
+        Value::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
+        other => other.to_string(),
+    }
+}
+
+/// RFC 4180 §2.
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+const HELP: &str = "\
+Write a SELECT and end it with a semicolon. Tables have osquery's names.
+  .tables          list the tables
+  .schema NAME     columns of a table
+  .mode FORM       table, json or csv
+  .help            this text
+  .quit            leave (also Ctrl-D)";
+
+fn shell(engine: &Engine, mut form: Form) -> anyhow::Result<()> {
+    eprintln!("tenantra-agent {}: SQL over this host. .help says how, .quit leaves.", env!("CARGO_PKG_VERSION"));
+    let mut waiting = String::new();
+    let mut lines = io::stdin().lock().lines();
+    loop {
+        eprint!("{}", if waiting.is_empty() { "sql> " } else { "...> " });
+        let Some(line) = lines.next().transpose()? else {
+            eprintln!();
+            return Ok(());
+        };
+        if waiting.is_empty() && line.trim_start().starts_with('.') {
+            let mut words = line.split_whitespace();
+            match (words.next(), words.next()) {
+                (Some(".quit" | ".exit"), _) => return Ok(()),
+                (Some(".tables"), _) => table_list::list(&mut io::stdout())?,
+                (Some(".schema"), Some(name)) => {
+                    if let Err(error) = table_list::describe(&mut io::stdout(), name) {
+                        eprintln!("{error}");
+                    }
+                }
+                (Some(".mode"), Some(name)) => match Form::from_str(name, true) {
+                    Ok(chosen) => form = chosen,
+                    Err(_) => eprintln!("the forms are table, json and csv"),
+                },
+                _ => eprintln!("{HELP}"),
+            }
+            continue;
+        }
+        waiting.push_str(&line);
+        waiting.push('\n');
+        let (complete, rest) = statements::split(&waiting);
+        for statement in complete {
+            // A mistake does not end the shell.
+            if let Err(error) = answer(engine, statement, form) {
+                eprintln!("{error:#}");
+            }
+        }
+        waiting = if rest.is_empty() { String::new() } else { format!("{rest}\n") };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer_of(rows: Vec<Vec<Value>>) -> QueryOutput {
+        QueryOutput { columns: vec!["a".into(), "b".into()], rows, ..QueryOutput::default() }
+    }
+
+    #[test]
+    fn csv_quotes_what_needs_it_and_disarms_formulas() {
+        let mut csv = Vec::new();
+        as_csv(&mut csv, &answer_of(vec![vec![Value::from("x, \"y\""), Value::from("=1+1")]])).unwrap();
+        assert_eq!(String::from_utf8(csv).unwrap(), "a,b\r\n\"x, \"\"y\"\"\",'=1+1\r\n");
+    }
+
+    #[test]
+    fn json_is_a_list_also_of_nothing() {
+        for rows in [vec![], vec![vec![Value::Integer(1), Value::Null]]] {
+            let mut json = Vec::new();
+            as_json(&mut json, &answer_of(rows.clone())).unwrap();
+            let parsed: Vec<serde_json::Value> = serde_json::from_slice(&json).unwrap();
+            assert_eq!(parsed.len(), rows.len());
+        }
+    }
+
+    #[test]
+    fn a_file_name_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb"), "a\u{fffd}[2Jb");
+    }
+}

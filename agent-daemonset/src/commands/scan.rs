@@ -1,0 +1,209 @@
+//! `scan`: runs modules once, in workers as the daemon does, and reports. Needs no server and writes nothing.
+
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::bail;
+use catalog::Catalog;
+use catalog::envelope::{Envelope, RunStatus, Severity};
+use catalog::module::{Module, Os};
+use catalog::selection;
+use clap::{Args, ValueEnum};
+
+use crate::cli::Outcome;
+use crate::identity::Sources;
+use crate::report::{Report, Scanned};
+use crate::run::Task;
+use crate::sandbox::{self, Sight};
+use crate::usage;
+use crate::worker::{Target, run_here};
+
+/// What to scan, with what, and how to say it.
+#[derive(Debug, Args)]
+pub struct ScanArgs {
+    /// Modules by slug, glob or category, such as linux-sshd-hardening,linux-kernel-*; all if not given
+    #[arg(long, value_name = "SLUG,…", value_delimiter = ',')]
+    modules: Vec<String>,
+    /// Only checks of this framework, such as cis-debian-12
+    #[arg(long, value_name = "SLUG")]
+    framework: Option<String>,
+    /// Scan a mounted image or disk instead of this host
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Root of the running host, where this program sees it in a container
+    #[arg(long, env = "TENA_HOST_ROOT", value_name = "DIR", default_value = "/", hide = true)]
+    host_root: PathBuf,
+    /// End with status 1 if there is a finding of this severity or worse
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    fail_on: Option<Severity>,
+    /// Form of the result: a report for people, or an envelope a line
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Form,
+    /// Failed checks to show in the report, the worst first
+    #[arg(long, value_name = "NUMBER", default_value = "10")]
+    top: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Table,
+    Json,
+}
+
+fn severity(text: &str) -> Result<Severity, String> {
+    text.to_lowercase().parse::<Severity>().map_err(|error| error.to_string())
+}
+
+/// Scans once.
+pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
+    let begun = Instant::now();
+    // The workers confine themselves further; this process only reads the catalog and prints.
+    sandbox::confine_reader()?;
+    let (target, root) = match &args.root {
+        Some(root) => (Target::Image(root.clone()), root),
+        None => (Target::Running(args.host_root.clone()), &args.host_root),
+    };
+    if let Err(error) = std::fs::read_dir(root) {
+        bail!("cannot scan {}: {error}", root.display());
+    }
+    let catalog = Catalog::embedded()?;
+    let modules = choose(&catalog, args)?;
+    drop(catalog);
+
+    let mut progress = Progress::new(modules.len());
+    let mut runs: Vec<Envelope> = Vec::with_capacity(modules.len());
+    let mut broken: io::Result<()> = Ok(());
+    for group in groups(&modules, args.root.is_some()) {
+        progress.starts(group.first().map(|module| module.slug.as_str()));
+        let mut next = group.iter().skip(1).map(|module| module.slug.as_str());
+        let tasks = group.iter().map(|module| Task::of((*module).clone())).collect();
+        run_here(&target, sandbox::has_landlock(), tasks, |finished| {
+            progress.finished(next.next());
+            if args.output == Form::Json && broken.is_ok() {
+                broken = print_line(&finished.envelope);
+                // The report is not needed, so neither is what it would hold.
+                runs.push(Envelope { facts: catalog::envelope::Facts::default(), ..finished.envelope });
+            } else {
+                runs.push(finished.envelope);
+            }
+        });
+    }
+    progress.clear();
+    broken?;
+
+    if args.output == Form::Table {
+        let sources = Sources::running(root);
+        let report = Report {
+            host: match &args.root {
+                Some(root) => root.display().to_string(),
+                None => sources.hostname(None),
+            },
+            os: sources.os().name,
+            is_root: rustix::process::geteuid().is_root(),
+            scanned: modules
+                .iter()
+                .filter_map(|module| Some(Scanned { module, run: runs.iter().find(|run| run.module == module.slug)? }))
+                .collect(),
+            wall: begun.elapsed(),
+            own_cpu: usage::cpu_time(),
+            top: args.top,
+        };
+        report.print(&mut anstream::stdout().lock())?;
+    }
+    Ok(outcome(args.fail_on, &runs))
+}
+
+fn outcome(fail_on: Option<Severity>, runs: &[Envelope]) -> Outcome {
+    let is_bad_enough =
+        |run: &Envelope| run.findings.iter().any(|finding| fail_on.is_some_and(|least| finding.severity >= least));
+    if runs.iter().any(is_bad_enough) {
+        Outcome::Findings
+    } else if runs.iter().any(|run| matches!(run.status, RunStatus::Failed | RunStatus::Timeout)) {
+        Outcome::Incomplete
+    } else {
+        Outcome::Done
+    }
+}
+
+/// The newest version of each module that is meant, by slug.
+fn choose(catalog: &Catalog, args: &ScanArgs) -> anyhow::Result<Vec<Module>> {
+    for pattern in &args.modules {
+        if !catalog.latest().any(|entry| selection::names(pattern, &entry.module)) {
+            let known: Vec<&str> = catalog.latest().map(|entry| entry.module.slug.as_str()).collect();
+            bail!("no module is named \"{pattern}\"; there is {}", known.join(", "));
+        }
+    }
+    if let Some(slug) = args.framework.as_deref().filter(|slug| catalog.framework(slug).is_none()) {
+        let known: Vec<&str> = catalog.frameworks().map(|framework| framework.slug.as_str()).collect();
+        bail!("no framework is named \"{slug}\"; there is {}", known.join(", "));
+    }
+    let mut modules: Vec<Module> = catalog
+        .enabled(&args.modules, &[])
+        .map(|entry| Module { tests: Vec::new(), ..entry.module.clone() })
+        .filter(|module| module.platforms.os.contains(&Os::Linux))
+        .collect();
+    if let Some(framework) = &args.framework {
+        for module in &mut modules {
+            module.checks.retain(|check| check.controls.contains_key(framework));
+            module.collect.clear();
+        }
+        modules.retain(|module| !module.checks.is_empty());
+    }
+    let mut seen = BTreeSet::new();
+    modules.sort_by(|a, b| a.slug.cmp(&b.slug).then(b.version.cmp(&a.version)));
+    modules.retain(|module| seen.insert(module.slug.clone()));
+    if modules.is_empty() {
+        bail!("no module is left to run; loosen --modules or --framework");
+    }
+    Ok(modules)
+}
+
+/// Modules that may share a worker, so that the walk of the file system is done once: those whose tables need the same sight,
+/// the cheap ones first.
+fn groups(modules: &[Module], is_image: bool) -> Vec<Vec<&Module>> {
+    let (mut files, mut processes): (Vec<&Module>, Vec<&Module>) = modules
+        .iter()
+        .partition(|module| is_image || Sight::of(module.requires.tables.iter().map(String::as_str)) == Sight::Files);
+    files.sort_by_key(|module| module.profile);
+    processes.sort_by_key(|module| module.profile);
+    [processes, files].into_iter().filter(|group| !group.is_empty()).collect()
+}
+
+fn print_line(envelope: &Envelope) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    serde_json::to_writer(&mut output, envelope)?;
+    writeln!(output)?;
+    output.flush()
+}
+
+/// One line on standard error that says what runs, on a terminal only.
+struct Progress {
+    total: usize,
+    done: usize,
+    is_shown: bool,
+}
+
+impl Progress {
+    fn new(total: usize) -> Self {
+        Progress { total, done: 0, is_shown: io::stderr().is_terminal() }
+    }
+
+    fn starts(&self, module: Option<&str>) {
+        if let (true, Some(module)) = (self.is_shown, module) {
+            eprint!("\r\u{1b}[K[{}/{}] {module} …", self.done + 1, self.total);
+        }
+    }
+
+    fn finished(&mut self, next: Option<&str>) {
+        self.done += 1;
+        self.starts(next);
+    }
+
+    fn clear(&self) {
+        if self.is_shown {
+            eprint!("\r\u{1b}[K");
+        }
+    }
+}
