@@ -11,6 +11,7 @@ use crate::budget::{Budget, Limits};
 use crate::error::{Error, Result};
 use crate::guard::{self, Refusal};
 use crate::host::Host;
+use crate::kept::KeptRows;
 use crate::reader::{Query, Source, Warning};
 use crate::root::Root;
 use crate::schema::Table;
@@ -69,7 +70,7 @@ impl Engine {
     /// Opens an engine over a host.
     pub fn open(host: Host, limits: Limits) -> Result<Engine> {
         let root = Root::open(&host.root).map_err(|source| Error::Root { path: host.root.clone(), source })?;
-        let source = Arc::new(Source { host, root, walk: WalkCache::default() });
+        let source = Arc::new(Source { host, root, walk: WalkCache::default(), kept: KeptRows::default() });
         Self::with(limits, Some(Arc::clone(&source)), |_| Origin::Host(Arc::clone(&source)))
     }
 

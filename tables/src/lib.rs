@@ -18,6 +18,7 @@ pub mod fixtures;
 mod functions;
 mod guard;
 mod host;
+mod kept;
 mod logins;
 mod osquery;
 mod own;

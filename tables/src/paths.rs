@@ -9,6 +9,7 @@ use rustix::fs::FileType;
 
 use crate::constraints::Operator;
 use crate::reader::Scan;
+use crate::root::Follow;
 
 /// A part of a path between two slashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +115,14 @@ impl Iterator for Expansion {
                 Some(Part::Deep) => {
                     for entry in self.scan.list(&folder).into_iter().rev() {
                         let path = folder.join(&entry.name);
-                        if entry.kind == FileType::Directory {
+                        // Some file systems do not say what an entry is.
+                        let is_folder = match entry.kind {
+                            FileType::Unknown => {
+                                self.scan.metadata(&path, Follow::Never).is_some_and(|found| found.is_dir())
+                            }
+                            kind => kind == FileType::Directory,
+                        };
+                        if is_folder {
                             self.stack.push(Step::Enter(path.clone(), index));
                         }
                         if is_last {

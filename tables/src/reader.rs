@@ -12,6 +12,7 @@ use crate::budget::Budget;
 use crate::constraints::{Constraints, Operator};
 use crate::error::Error;
 use crate::host::Host;
+use crate::kept::KeptRows;
 use crate::root::{self, Entry, Follow, Metadata, Root};
 use crate::schema::Table;
 use crate::value::Value;
@@ -54,6 +55,12 @@ impl Query {
         }
     }
 
+    /// The warnings of one table so far.
+    pub fn warnings_of(&self, table: &'static str) -> Vec<Warning> {
+        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.iter().filter(|warning| warning.table == table).cloned().collect()
+    }
+
     pub fn take_warnings(&self) -> Vec<Warning> {
         std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -65,6 +72,7 @@ pub(crate) struct Source {
     pub host: Host,
     pub root: Root,
     pub walk: WalkCache,
+    pub kept: KeptRows,
 }
 
 /// One reading of one table.
@@ -124,16 +132,39 @@ impl Scan {
 
     /// The text of a file below the root; links are followed.
     pub fn text(&self, path: impl AsRef<Path>) -> Option<String> {
-        self.text_of(path, Follow::Links)
+        self.bytes(path, Follow::Links).map(lossy)
     }
 
-    /// The text of a file in a folder that a user may write; a link is refused.
-    pub fn users_text(&self, path: impl AsRef<Path>) -> Option<String> {
-        self.text_of(path, Follow::Never)
+    /// The text of a file whose last part must not be a link.
+    pub fn unlinked_text(&self, path: impl AsRef<Path>) -> Option<String> {
+        self.bytes(path, Follow::Never).map(lossy)
     }
 
-    fn text_of(&self, path: impl AsRef<Path>, follow: Follow) -> Option<String> {
-        self.bytes(path, follow).map(lossy)
+    /// The text of a file in a home folder. No part below the home may be a link: its owner must not choose what is read.
+    pub fn home_text(&self, home: &str, below: impl AsRef<Path>) -> Option<String> {
+        let path = Path::new(home).join(&below);
+        if !home.starts_with('/') || !self.budget().is_open() {
+            return None;
+        }
+        let (file, _) = self.found(&path, self.source.root.open_file_below(Path::new(home), below.as_ref()))?;
+        let mut bytes = Vec::new();
+        let read = Reader { file, query: self.query.clone() }.take(MAX_FILE_BYTES).read_to_end(&mut bytes);
+        self.found(&path, read).map(|_| lossy(bytes))
+    }
+
+    /// The names in a folder of a home folder, under the same rule as [`Scan::home_text`].
+    pub fn home_names(&self, home: &str, below: &str) -> Vec<String> {
+        let path = Path::new(home).join(below);
+        if !home.starts_with('/') || !self.budget().is_open() {
+            return Vec::new();
+        }
+        let entries = self
+            .found(&path, self.source.root.open_folder_below(Path::new(home), Path::new(below)))
+            .and_then(|folder| self.found(&path, root::entries_of(folder)));
+        let mut names: Vec<String> =
+            entries.into_iter().flatten().map(|entry| entry.name.to_string_lossy().into_owned()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The bytes of a file below the root, at most 16 MiB.

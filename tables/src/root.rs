@@ -107,6 +107,36 @@ impl Root {
         self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, follow)
     }
 
+    /// Opens a regular file below a folder, refusing a link in any part below it.
+    pub fn open_file_below(&self, folder: &Path, below: &Path) -> io::Result<(std::fs::File, Metadata)> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = self.open_below(folder, below, flags)?;
+        let metadata = metadata_of(&file)?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok((file.into(), metadata))
+    }
+
+    /// Opens a folder below a folder under the same rule.
+    pub fn open_folder_below(&self, folder: &Path, below: &Path) -> io::Result<OwnedFd> {
+        self.open_below(folder, below, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC)
+    }
+
+    fn open_below(&self, folder: &Path, below: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let mut here = self.resolve(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Follow::Links)?;
+        let mut waiting = parts_reversed(below);
+        while let Some(part) = waiting.pop() {
+            if part == ".." {
+                return Err(rustix::io::Errno::XDEV.into());
+            }
+            let last = waiting.is_empty();
+            let flags = if last { flags } else { OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC };
+            here = rustix::fs::openat(&here, part.as_os_str(), flags | OFlags::NOFOLLOW, Mode::empty())?;
+        }
+        Ok(here)
+    }
+
     pub fn metadata(&self, path: &Path, follow: Follow) -> io::Result<Metadata> {
         metadata_of(&self.resolve(path, OFlags::PATH | OFlags::CLOEXEC, follow)?)
     }

@@ -96,6 +96,8 @@ pub struct Table {
     pub is_live_only: bool,
     /// One of the required columns is enough.
     pub any_required: bool,
+    /// Its rows are kept for some seconds, because many checks of a run ask for them.
+    pub(crate) is_kept: bool,
     pub(crate) rows: fn(&Scan) -> Rows,
 }
 
@@ -106,7 +108,15 @@ impl Table {
         columns: &'static [Column],
         rows: fn(&Scan) -> Rows,
     ) -> Self {
-        Table { name: without_raw_prefix(name), description, columns, is_live_only: false, any_required: false, rows }
+        Table {
+            name: without_raw_prefix(name),
+            description,
+            columns,
+            is_live_only: false,
+            any_required: false,
+            is_kept: false,
+            rows,
+        }
     }
 
     pub(crate) const fn live_only(mut self) -> Self {
@@ -116,6 +126,11 @@ impl Table {
 
     pub(crate) const fn any_required(mut self) -> Self {
         self.any_required = true;
+        self
+    }
+
+    pub(crate) const fn kept(mut self) -> Self {
+        self.is_kept = true;
         self
     }
 

@@ -194,20 +194,24 @@ impl Cursor<'_> {
     fn start(&self, query: &Arc<Query>, constraints: Constraints) -> Rows {
         let table = self.attachment.table;
         match &self.attachment.origin {
-            Origin::Recorded(rows) => {
-                let rows = Arc::clone(rows);
-                Box::new((0..rows.len()).map_while(move |index| rows.get(index).cloned()))
-            }
+            Origin::Recorded(rows) => shared(Arc::clone(rows)),
             Origin::Host(source) if table.is_live_only && !source.host.live => {
                 query.warn(table.name, "shows a running system; there is none below this root".to_owned());
                 Box::new(std::iter::empty())
             }
-            Origin::Host(source) => (table.rows)(&Scan {
-                table,
-                constraints: Arc::new(constraints),
-                query: Arc::clone(query),
-                source: Arc::clone(source),
-            }),
+            Origin::Host(source) => {
+                let may_keep = table.is_kept && constraints.list.is_empty();
+                let scan = Scan {
+                    table,
+                    constraints: Arc::new(constraints),
+                    query: Arc::clone(query),
+                    source: Arc::clone(source),
+                };
+                match if may_keep { source.kept.get(&scan) } else { None } {
+                    Some(rows) => shared(rows),
+                    None => (table.rows)(&scan),
+                }
+            }
         }
     }
 }
@@ -266,6 +270,10 @@ unsafe impl VTabCursor for Cursor<'_> {
     fn rowid(&self) -> rusqlite::Result<i64> {
         Ok(self.number)
     }
+}
+
+fn shared(rows: Arc<Vec<Row>>) -> Rows {
+    Box::new((0..rows.len()).map_while(move |index| rows.get(index).cloned()))
 }
 
 fn failure(code: c_int) -> rusqlite::Error {

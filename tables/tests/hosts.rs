@@ -55,7 +55,7 @@ fn lines(output: &QueryOutput) -> Vec<String> {
 /// A query that reads a table, with a condition where it needs one.
 fn everything_of(table: &Table, limit: usize) -> String {
     let conditions: Vec<&str> = match table.name {
-        "file" | "hash" => vec!["path = '/etc/passwd'"],
+        "file" | "hash" | "extended_attributes" => vec!["path = '/etc/passwd'"],
         "file_lines" => vec!["path = '/etc/passwd'", "pattern = '.'"],
         _ => Vec::new(),
     };
@@ -309,6 +309,62 @@ fn accounts_packages_and_jobs_are_listed() {
     let linked = image.output("SELECT * FROM known_hosts");
     assert!(linked.rows.is_empty(), "a user's link was followed");
     assert_eq!(linked.warnings.len(), 1);
+}
+
+#[test]
+fn no_part_of_a_home_folder_leads_elsewhere() {
+    let image = Made::new()
+        .with("/etc/passwd", "bob:x:1001:100::/home/bob:/bin/sh\neve:x:1002:100::/users/eve:/bin/sh\n")
+        .with("/root/.ssh/authorized_keys", "ssh-ed25519 AAAA root@x\n")
+        .with("/root/.ssh/id_rsa", "-----BEGIN RSA PRIVATE KEY-----\n")
+        .with("/home/bob/x", "")
+        .with_link("/home/bob/.ssh", "/root/.ssh")
+        .with("/home/eve/.ssh/authorized_keys", "ssh-ed25519 AAAA eve@x\n")
+        .with_link("/users", "/home");
+    assert_eq!(image.ask("SELECT uid, key_file FROM authorized_keys"), ["1002|/users/eve/.ssh/authorized_keys"]);
+    assert!(image.ask("SELECT * FROM user_ssh_keys").is_empty());
+}
+
+#[test]
+fn files_that_include_each_other_are_not_read_without_end() {
+    let every = "Include /etc/ssh/sshd_config.d/*\n".repeat(4);
+    let mut image =
+        Made::new().with("/etc/ssh/sshd_config", &every).with("/etc/sudoers", "@includedir /etc/sudoers.d\n");
+    for name in ["a", "b", "c", "d"] {
+        image = image
+            .with(&format!("/etc/ssh/sshd_config.d/{name}"), &every)
+            .with(&format!("/etc/sudoers.d/{name}"), "@includedir /etc/sudoers.d\n");
+    }
+    assert_eq!(image.output("SELECT * FROM sshd_effective_config").warnings.len(), 1);
+    assert_eq!(image.output("SELECT * FROM sudoers").warnings.len(), 1);
+}
+
+#[test]
+fn checks_of_one_run_see_the_same_packages() {
+    let image = Made::new().with("/var/lib/dpkg/status", "Package: a\nVersion: 1\n");
+    let engine = Engine::open(Host::image(image.folder.path()), Limits::default()).unwrap();
+    let names = || lines(&engine.query("SELECT name FROM deb_packages", &Parameters::new()).unwrap());
+    assert_eq!(names(), ["a"]);
+    std::fs::write(image.path("/var/lib/dpkg/status"), "Package: b\nVersion: 1\n").unwrap();
+    assert_eq!(names(), ["a"]);
+    assert_eq!(image.ask("SELECT name FROM deb_packages"), ["b"]);
+}
+
+#[test]
+fn files_changed_after_installation_are_found() {
+    let image = Made::new()
+        .with("/usr/bin/same", "")
+        .with("/usr/bin/other", "changed")
+        .with("/var/lib/dpkg/info/x:amd64.list", "/.\n/usr/bin\n/usr/bin/same\n")
+        .with(
+            "/var/lib/dpkg/info/x:amd64.md5sums",
+            "d41d8cd98f00b204e9800998ecf8427e  usr/bin/same\nd41d8cd98f00b204e9800998ecf8427e  usr/bin/other\n",
+        );
+    assert_eq!(
+        image.ask("SELECT c.path FROM deb_package_checksums c JOIN hash h ON h.path = c.path WHERE h.md5 <> c.md5"),
+        ["/usr/bin/other"]
+    );
+    assert_eq!(image.ask("SELECT path FROM deb_package_files WHERE package = 'x'"), ["/usr/bin", "/usr/bin/same"]);
 }
 
 #[test]

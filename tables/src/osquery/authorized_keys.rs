@@ -26,11 +26,11 @@ const ALGORITHMS: [&str; 4] = ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"];
 
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
-    let users = accounts::users_asked_for(&scan).into_iter().filter(|user| user.home.starts_with('/'));
-    let files = users.flat_map(|user| FILES.map(|file| (user.uid, Path::new(&user.home).join(file))));
-    Box::new(files.collect::<Vec<_>>().into_iter().flat_map(move |(uid, file)| {
-        let text = scan.users_text(&file).unwrap_or_default();
-        let key_file = paths::display(&file);
+    let users = accounts::users_asked_for(&scan).into_iter();
+    let files = users.flat_map(|user| FILES.map(|file| (user.uid, user.home.clone(), file)));
+    Box::new(files.collect::<Vec<_>>().into_iter().flat_map(move |(uid, home, file)| {
+        let text = scan.home_text(&home, file).unwrap_or_default();
+        let key_file = paths::display(&Path::new(&home).join(file));
         let keys: Vec<AuthorizedKey> = text.lines().filter_map(parse).collect();
         keys.into_iter().map(move |key| {
             row! { uid, algorithm: key.algorithm, key: key.encoded, options: key.options, comment: key.comment, key_file: key_file.as_str() }

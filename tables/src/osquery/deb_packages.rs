@@ -10,7 +10,7 @@ use crate::value::Row;
 
 table! {
     /// Debian packages, installed or with their configuration left.
-    deb_packages {
+    deb_packages: kept {
         name: Text,
         version: Text,
         source: Text,

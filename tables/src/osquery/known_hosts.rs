@@ -16,13 +16,13 @@ table! {
     }
 }
 
+const FILE: &str = ".ssh/known_hosts";
+
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
-    let users = accounts::users_asked_for(&scan).into_iter().filter(|user| user.home.starts_with('/'));
-    Box::new(users.collect::<Vec<_>>().into_iter().flat_map(move |user| {
-        let file = Path::new(&user.home).join(".ssh/known_hosts");
-        let key_file = paths::display(&file);
-        let text = scan.users_text(&file).unwrap_or_default();
+    Box::new(accounts::users_asked_for(&scan).into_iter().flat_map(move |user| {
+        let key_file = paths::display(&Path::new(&user.home).join(FILE));
+        let text = scan.home_text(&user.home, FILE).unwrap_or_default();
         let keys: Vec<String> = text
             .lines()
             .map(str::trim)

@@ -1,5 +1,6 @@
 //! Tables with osquery's names, columns and types.
 
+pub(crate) mod acpi_tables;
 pub(crate) mod apparmor_profiles;
 pub(crate) mod apt_sources;
 pub(crate) mod arp_cache;
@@ -9,12 +10,16 @@ pub(crate) mod certificates;
 pub(crate) mod cpu_info;
 pub(crate) mod cpu_time;
 pub(crate) mod crontab;
+pub(crate) mod deb_package_files;
 pub(crate) mod deb_packages;
+pub(crate) mod disk_encryption;
 pub(crate) mod dns_resolvers;
 pub(crate) mod etc_hosts;
 pub(crate) mod etc_protocols;
 pub(crate) mod etc_services;
+pub(crate) mod extended_attributes;
 pub(crate) mod file;
+pub(crate) mod firefox_addons;
 pub(crate) mod groups;
 pub(crate) mod hash;
 pub(crate) mod interface_addresses;
@@ -29,9 +34,11 @@ pub(crate) mod listening_ports;
 pub(crate) mod load_average;
 pub(crate) mod logged_in_users;
 pub(crate) mod memory_info;
+pub(crate) mod memory_map;
 pub(crate) mod mounts;
 pub(crate) mod npm_packages;
 pub(crate) mod os_version;
+pub(crate) mod osquery_info;
 pub(crate) mod pci_devices;
 pub(crate) mod platform_info;
 pub(crate) mod process_envs;

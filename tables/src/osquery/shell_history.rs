@@ -22,11 +22,11 @@ const FILES: [&str; 5] = [".bash_history", ".zsh_history", ".zhistory", ".histor
 
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
-    let users = accounts::users_asked_for(&scan).into_iter().filter(|user| user.home.starts_with('/'));
-    let files = users.flat_map(|user| FILES.map(|file| (user.uid, Path::new(&user.home).join(file))));
-    Box::new(files.collect::<Vec<_>>().into_iter().flat_map(move |(uid, file)| {
-        let text = scan.users_text(&file).unwrap_or_default();
-        let shown = paths::display(&file);
+    let users = accounts::users_asked_for(&scan).into_iter();
+    let files = users.flat_map(|user| FILES.map(|file| (user.uid, user.home.clone(), file)));
+    Box::new(files.collect::<Vec<_>>().into_iter().flat_map(move |(uid, home, file)| {
+        let text = scan.home_text(&home, file).unwrap_or_default();
+        let shown = paths::display(&Path::new(&home).join(file));
         let commands: Vec<Row> = parse(&text)
             .into_iter()
             .map(|(time, command)| row! { uid, time, command, history_file: shown.as_str() })

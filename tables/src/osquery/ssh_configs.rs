@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use crate::accounts;
 use crate::paths;
 use crate::reader::Scan;
-use crate::root::Follow;
 use crate::schema::{Rows, row, table};
 
 table! {
@@ -21,17 +20,19 @@ table! {
 const SYSTEM: &str = "/etc/ssh/ssh_config";
 
 fn rows(scan: &Scan) -> Rows {
-    let mut files: Vec<(u32, PathBuf, Follow)> = vec![(0, PathBuf::from(SYSTEM), Follow::Links)];
-    files.extend(scan.paths("/etc/ssh/ssh_config.d", ".conf").into_iter().map(|path| (0, path, Follow::Links)));
-    let users = accounts::users_asked_for(scan).into_iter().filter(|user| user.home.starts_with('/'));
-    files.extend(users.map(|user| (user.uid, Path::new(&user.home).join(".ssh/config"), Follow::Never)));
-    let scan = scan.clone();
-    Box::new(files.into_iter().flat_map(move |(uid, file, follow)| {
-        let text = if follow == Follow::Links { scan.text(&file) } else { scan.users_text(&file) };
-        let shown = paths::display(&file);
-        parse(&text.unwrap_or_default())
-            .into_iter()
-            .map(move |(block, option)| row! { uid, block, option, ssh_config_file: shown.as_str() })
+    let mut texts: Vec<(u32, String, String)> = Vec::new();
+    let mut files = vec![PathBuf::from(SYSTEM)];
+    files.extend(scan.paths("/etc/ssh/ssh_config.d", ".conf"));
+    for file in files {
+        texts.push((0, paths::display(&file), scan.text(&file).unwrap_or_default()));
+    }
+    for user in accounts::users_asked_for(scan) {
+        if let Some(text) = scan.home_text(&user.home, ".ssh/config") {
+            texts.push((user.uid, paths::display(&Path::new(&user.home).join(".ssh/config")), text));
+        }
+    }
+    Box::new(texts.into_iter().flat_map(|(uid, file, text)| {
+        parse(&text).into_iter().map(move |(block, option)| row! { uid, block, option, ssh_config_file: file.as_str() })
     }))
 }
 

@@ -26,6 +26,8 @@ table! {
 
 const RUN_LEVELS: [&str; 4] = ["/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d"];
 
+const AUTOSTART: &str = ".config/autostart";
+
 fn rows(scan: &Scan) -> Rows {
     let mut rows = init_scripts(scan);
     if scan.metadata("/etc/rc.local", crate::root::Follow::Links).is_some_and(|found| found.mode & 0o111 != 0) {
@@ -34,9 +36,15 @@ fn rows(scan: &Scan) -> Rows {
     for file in scan.paths("/etc/xdg/autostart", ".desktop") {
         rows.extend(autostart(&file, &scan.text(&file).unwrap_or_default(), ""));
     }
-    for user in accounts::users(scan).into_iter().filter(|user| user.home.starts_with('/')) {
-        for file in scan.paths(Path::new(&user.home).join(".config/autostart"), ".desktop") {
-            rows.extend(autostart(&file, &scan.users_text(&file).unwrap_or_default(), &user.name));
+    for user in accounts::users(scan) {
+        for name in scan
+            .home_names(&user.home, AUTOSTART)
+            .into_iter()
+            .filter(|name| Path::new(name).extension().is_some_and(|ending| ending == "desktop"))
+        {
+            let below = Path::new(AUTOSTART).join(name);
+            let text = scan.home_text(&user.home, &below).unwrap_or_default();
+            rows.extend(autostart(&Path::new(&user.home).join(below), &text, &user.name));
         }
     }
     Box::new(rows.into_iter())

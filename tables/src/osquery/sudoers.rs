@@ -17,34 +17,50 @@ table! {
 }
 
 const MAX_INCLUDE_DEPTH: usize = 16;
+/// Files in all: a few that include each other would otherwise be read without end.
+const MAX_FILES: usize = 256;
 
 fn rows(scan: &Scan) -> Rows {
-    let mut rows = Vec::new();
-    read(scan, &PathBuf::from("/etc/sudoers"), 0, &mut rows);
-    Box::new(rows.into_iter())
+    let mut rules = Rules { scan, rows: Vec::new(), files_read: 0 };
+    rules.read(&PathBuf::from("/etc/sudoers"), 0);
+    Box::new(rules.rows.into_iter())
 }
 
-fn read(scan: &Scan, path: &Path, depth: usize, rows: &mut Vec<Row>) {
-    let Some(text) = scan.text(path) else { return };
-    let source = paths::display(path);
-    for line in text.replace("\\\n", " ").lines() {
-        let line = line.trim();
-        let Some((header, details)) = parse(line) else { continue };
-        rows.push(row! { source: source.as_str(), header, rule_details: details });
-        if depth >= MAX_INCLUDE_DEPTH {
-            continue;
+struct Rules<'a> {
+    scan: &'a Scan,
+    rows: Vec<Row>,
+    files_read: usize,
+}
+
+impl Rules<'_> {
+    fn read(&mut self, path: &Path, depth: usize) {
+        self.files_read += 1;
+        if self.files_read > MAX_FILES {
+            self.scan.warn("more than 256 files are included; the rest is not read");
+            return;
         }
+        let Some(text) = self.scan.text(path) else { return };
+        let source = paths::display(path);
+        for line in text.replace("\\\n", " ").lines() {
+            let Some((header, details)) = parse(line.trim()) else { continue };
+            self.rows.push(row! { source: source.as_str(), header, rule_details: details });
+            if depth < MAX_INCLUDE_DEPTH {
+                self.include(header, details, depth + 1);
+            }
+        }
+    }
+
+    fn include(&mut self, header: &str, details: &str, depth: usize) {
         let target = Path::new("/etc").join(details.trim_matches('"'));
         match header {
-            "#include" | "@include" => read(scan, &target, depth + 1, rows),
+            "#include" | "@include" => self.read(&target, depth),
             "#includedir" | "@includedir" => {
-                // sudo skips names with a dot and backups.
-                let included = scan.paths(&target, "").into_iter().filter(|path| {
-                    let name = path.file_name().map(paths::name).unwrap_or_default();
-                    !name.contains('.') && !name.ends_with('~')
-                });
-                for file in included {
-                    read(scan, &file, depth + 1, rows);
+                for file in self.scan.paths(&target, "") {
+                    // sudo skips names with a dot and backups.
+                    let name = file.file_name().map(paths::name).unwrap_or_default();
+                    if !name.contains('.') && !name.ends_with('~') {
+                        self.read(&file, depth);
+                    }
                 }
             }
             _ => {}

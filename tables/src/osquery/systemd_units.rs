@@ -7,7 +7,7 @@ use crate::units::{self, Activity, State};
 
 table! {
     /// Units of systemd, with what enables them; unit_file_state is enabled, disabled, static, masked, alias or generated.
-    systemd_units {
+    systemd_units: kept {
         id: Text,
         description: Text,
         load_state: Text,

@@ -7,7 +7,6 @@ use base64::Engine as _;
 use crate::accounts;
 use crate::paths;
 use crate::reader::Scan;
-use crate::root::Follow;
 use crate::schema::{Rows, row, table};
 
 table! {
@@ -24,27 +23,29 @@ table! {
     }
 }
 
+const FOLDER: &str = ".ssh";
+/// Files of that folder that are no keys; some are long.
+const OTHERS: [&str; 5] = ["authorized_keys", "authorized_keys2", "config", "known_hosts", "known_hosts.old"];
+
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
-    let users = accounts::users_asked_for(&scan).into_iter().filter(|user| user.home.starts_with('/'));
-    Box::new(users.collect::<Vec<_>>().into_iter().flat_map(move |user| {
-        let folder = Path::new(&user.home).join(".ssh");
+    Box::new(accounts::users_asked_for(&scan).into_iter().flat_map(move |user| {
         let scan = scan.clone();
-        scan.paths(&folder, "").into_iter().filter_map(move |path| {
-            let is_small_file =
-                scan.metadata(&path, Follow::Never).is_some_and(|found| found.is_file() && found.size < 1 << 20);
-            let text = if is_small_file { scan.users_text(&path) } else { None }?;
-            let key = inspect(&text)?;
-            Some(row! {
-                uid: user.uid,
-                path: paths::display(&path),
-                encrypted: key.is_encrypted,
-                key_type: key.kind,
-                key_group_name: "",
-                key_length: -1,
-                key_security_bits: -1,
-            })
-        })
+        scan.home_names(&user.home, FOLDER).into_iter().filter(|name| !OTHERS.contains(&name.as_str())).filter_map(
+            move |name| {
+                let below = Path::new(FOLDER).join(name);
+                let key = inspect(&scan.home_text(&user.home, &below)?)?;
+                Some(row! {
+                    uid: user.uid,
+                    path: paths::display(&Path::new(&user.home).join(below)),
+                    encrypted: key.is_encrypted,
+                    key_type: key.kind,
+                    key_group_name: "",
+                    key_length: -1,
+                    key_security_bits: -1,
+                })
+            },
+        )
     }))
 }
 

@@ -8,7 +8,7 @@ use crate::schema::{Rows, row, table};
 
 table! {
     /// Audit rules on disk: /etc/audit/audit.rules and rules.d, white space reduced to one blank.
-    audit_rules {
+    audit_rules: kept {
         file: Text,
         line: BigInt,
         rule: Text,

@@ -1,6 +1,7 @@
 //! Tables that osquery lacks: configuration as the programs that read it would see it.
 
 pub(crate) mod audit_rules;
+pub(crate) mod deb_package_checksums;
 pub(crate) mod file_lines;
 pub(crate) mod grub_config;
 pub(crate) mod login_defs;

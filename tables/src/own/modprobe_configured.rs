@@ -7,7 +7,7 @@ use crate::schema::{Rows, row, table};
 
 table! {
     /// Directives for kernel modules (blacklist, install, options, …); names with `_`, as the kernel shows them.
-    modprobe_configured {
+    modprobe_configured: kept {
         module: Text,
         directive: Text,
         value: Text,

@@ -10,7 +10,7 @@ use crate::schema::{Rows, row, table};
 
 table! {
     /// The SSH server's settings as they apply outside of Match blocks; keywords in lower case, source `default` or the file.
-    sshd_effective_config {
+    sshd_effective_config: kept {
         keyword: Text,
         value: Text,
         source: Text,
@@ -21,6 +21,8 @@ const MAIN: &str = "/etc/ssh/sshd_config";
 const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
 /// sshd itself ends at 16.
 const MAX_INCLUDE_DEPTH: usize = 16;
+/// Files in all: a few that include each other by a pattern would otherwise be read without end.
+const MAX_FILES: usize = 256;
 
 fn rows(scan: &Scan) -> Rows {
     let has_server = scan.exists(MAIN) || PROGRAMS.iter().any(|program| scan.exists(program));
@@ -44,10 +46,16 @@ struct Setting {
 #[derive(Debug, Default)]
 struct Settings {
     list: Vec<Setting>,
+    files_read: usize,
 }
 
 impl Settings {
     fn read(&mut self, scan: &Scan, path: &PathBuf, depth: usize, applies: bool) {
+        self.files_read += 1;
+        if self.files_read > MAX_FILES {
+            scan.warn("more than 256 files are included; the rest is not read");
+            return;
+        }
         let Some(text) = scan.text(path) else { return };
         let shown = paths::display(path);
         let mut applies = applies;

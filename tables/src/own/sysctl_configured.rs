@@ -10,7 +10,7 @@ use crate::schema::{Rows, row, table};
 
 table! {
     /// Kernel settings configured on disk, one row a name, with the file that wins.
-    sysctl_configured {
+    sysctl_configured: kept {
         name: Text,
         value: Text,
         source: Text,
