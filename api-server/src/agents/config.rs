@@ -1,0 +1,36 @@
+//! How an agent behaves, and the modules it may run.
+
+use catalog::wire::{AgentConfig, HeartbeatRequest, HeartbeatResponse};
+use chrono::Utc;
+use store::Write;
+use uuid::Uuid;
+
+use crate::{
+    agents::call::AgentCall,
+    error::{Error, Result},
+    state::App,
+};
+
+/// The agent's configuration; only its own.
+///
+/// # Errors
+/// The id is another agent's.
+pub fn of_agent(app: &App, call: &AgentCall, agent_id: Uuid, have: Option<&str>) -> Result<AgentConfig> {
+    if agent_id != call.agent_id {
+        return Err(Error::NotFound("agent"));
+    }
+    app.modules.config(&call.resource.spec, have)
+}
+
+/// Notes that the agent lives, for agents that cannot poll.
+///
+/// # Errors
+/// The body does not fit.
+pub async fn heartbeat(app: &App, call: &AgentCall) -> Result<HeartbeatResponse> {
+    let request: HeartbeatRequest = call.json()?;
+    let mut tx = app.db.tenant::<Write>(&call.tenant).await?;
+    store::agents::seen(&mut tx, call.agent_id, &request.state).await?;
+    tx.commit().await?;
+    let config = app.modules.config(&call.resource.spec, request.state.bundle_checksum.as_deref())?;
+    Ok(HeartbeatResponse { config_version: config.version, server_time: Utc::now() })
+}

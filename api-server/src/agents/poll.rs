@@ -1,0 +1,93 @@
+//! The long poll: it carries the heartbeat and what did not change, and answers at once when there is a job.
+
+use std::time::{Duration, Instant};
+
+use catalog::wire::{AgentJob, MAX_WAIT_SECONDS, PollRequest, PollResponse};
+use chrono::Utc;
+use store::{Write, jobs::LeasedJob};
+use uuid::Uuid;
+
+use crate::{
+    agents::call::AgentCall,
+    error::{Error, Result},
+    state::App,
+};
+
+/// Jobs that one poll leases at most, whatever the agent asks for.
+const MAX_JOBS: u32 = 32;
+/// Runs that one poll may report as unchanged.
+const MAX_UNCHANGED: usize = 1_000;
+/// How long a job is the agent's before it must be named again; longer than a poll is held.
+const LEASE: Duration = Duration::from_mins(10);
+
+/// Notes what the agent says, then waits for work.
+///
+/// # Errors
+/// The body does not fit, or the database does not answer.
+pub async fn next(app: &App, call: &AgentCall) -> Result<PollResponse> {
+    let request: PollRequest = call.json()?;
+    if request.wait_seconds > MAX_WAIT_SECONDS {
+        return Err(Error::field("wait_seconds", format!("A poll is held for at most {MAX_WAIT_SECONDS} s.")));
+    }
+    if request.unchanged.len() > MAX_UNCHANGED {
+        return Err(Error::field("unchanged", format!("Report at most {MAX_UNCHANGED} unchanged runs in one poll.")));
+    }
+    let until = Instant::now() + Duration::from_secs(u64::from(request.wait_seconds));
+    // In the waiting room before the first look: a job enqueued in between rings the bell.
+    let waiter = app.waiters.enter(call.agent_id);
+    let (mut jobs, rejected_runs) = first_look(app, call, &request).await?;
+    let config = app.modules.config(&call.resource.spec, request.state.bundle_checksum.as_deref())?;
+    let has_news =
+        !rejected_runs.is_empty() || request.state.bundle_checksum.as_deref() != Some(&config.bundle_checksum);
+    // With no place to wait, or news to tell, the poll is answered at once.
+    if let Some(waiter) = waiter.filter(|_| !has_news && request.max_jobs > 0) {
+        while jobs.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            tokio::select! {
+                () = waiter.rung() => {}
+                () = tokio::time::sleep(left) => break,
+                () = app.shutdown.cancelled() => break,
+            }
+            // Suspended meanwhile: no work any more.
+            app.tenants.active(call.tenant.slug.as_str()).await?;
+            jobs = lease(app, call, request.max_jobs).await?;
+        }
+    }
+    Ok(PollResponse {
+        jobs,
+        rejected_runs,
+        bundle_checksum: config.bundle_checksum,
+        config_version: config.version,
+        server_time: Utc::now(),
+    })
+}
+
+/// One transaction for the heartbeat, the unchanged runs, the renewed leases and the first look for work.
+async fn first_look(app: &App, call: &AgentCall, request: &PollRequest) -> Result<(Vec<AgentJob>, Vec<Uuid>)> {
+    let mut tx = app.db.tenant::<Write>(&call.tenant).await?;
+    store::agents::seen(&mut tx, call.agent_id, &request.state).await?;
+    let rejected = if request.unchanged.is_empty() {
+        Vec::new()
+    } else {
+        store::runs::record_unchanged(&mut tx, call.agent_id, call.asset_id, &request.unchanged).await?
+    };
+    if !request.running.is_empty() {
+        store::jobs::renew(&mut tx, call.agent_id, &request.running, LEASE).await?;
+    }
+    let leased = store::jobs::lease(&mut tx, call.agent_id, request.max_jobs.min(MAX_JOBS), LEASE).await?;
+    tx.commit().await?;
+    Ok((leased.into_iter().map(job).collect(), rejected))
+}
+
+async fn lease(app: &App, call: &AgentCall, max_jobs: u32) -> Result<Vec<AgentJob>> {
+    let mut tx = app.db.tenant::<Write>(&call.tenant).await?;
+    let leased = store::jobs::lease(&mut tx, call.agent_id, max_jobs.min(MAX_JOBS), LEASE).await?;
+    tx.commit().await?;
+    Ok(leased.into_iter().map(job).collect())
+}
+
+fn job(leased: LeasedJob) -> AgentJob {
+    let LeasedJob { job_id, run_id, module, version, profile, parameters, attempts: _ } = leased;
+    let lease_seconds = u32::try_from(LEASE.as_secs()).unwrap_or(u32::MAX);
+    AgentJob { job_id, run_id, module, version, parameters, profile, lease_seconds }
+}

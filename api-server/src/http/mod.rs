@@ -1,0 +1,14 @@
+//! What every route shares: bodies, pages, `ETags`, limits, headers, trace ids, and the router that puts them together.
+
+pub mod body;
+pub mod etag;
+pub mod limit;
+pub mod openapi;
+pub mod origin;
+pub mod page;
+pub mod query;
+pub mod router;
+pub mod security;
+pub mod timeout;
+pub mod trace;
+pub mod ui;

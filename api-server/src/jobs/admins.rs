@@ -1,0 +1,77 @@
+//! A tenant's first administrator: `spec.admin.email` gets an account without a password and the role admin. Whoever
+//! manages users gives it its first password (`POST /v1/users`).
+
+use std::{collections::HashSet, time::Duration};
+
+use kube::ResourceExt;
+use store::{Slug, users};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::{
+    error::{Result, chain},
+    state::App,
+};
+
+/// A tenant's row may come after its resource; then it is looked at again.
+const EVERY: Duration = Duration::from_secs(15);
+/// Events of one burst of changes are taken together.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Looks whenever a tenant changes, until told to end.
+pub async fn run(app: App) {
+    let shutdown = app.shutdown.clone();
+    let mut events = app.events.subscribe();
+    let mut done = HashSet::new();
+    let work = async {
+        if !app.tenants.wait_until_ready().await {
+            return;
+        }
+        loop {
+            let passed = pass(&app, &mut done).await;
+            app.metrics.pass("admins", passed.is_ok());
+            if let Err(error) = passed {
+                tracing::warn!(error = %chain(&error), "the first administrators cannot be made yet");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                event = events.recv() => {
+                    if matches!(event, Err(RecvError::Closed)) {
+                        return;
+                    }
+                    tokio::time::sleep(SETTLE).await;
+                    events = events.resubscribe();
+                }
+            }
+        }
+    };
+    let _ = shutdown.run_until_cancelled(work).await;
+}
+
+async fn pass(app: &App, done: &mut HashSet<(String, String)>) -> Result<()> {
+    for tenant in app.tenants.list() {
+        let Some(admin) = &tenant.spec.admin else { continue };
+        let key = (tenant.name_any(), admin.email.to_lowercase());
+        if done.contains(&key) {
+            continue;
+        }
+        let Ok(slug) = Slug::parse(&key.0) else { continue };
+        let mut tx = app.db.platform().await?;
+        let Some(row) = store::tenants::by_slug(&mut tx, &slug).await? else { continue };
+        let invited = users::NewUser {
+            email: key.1.clone(),
+            username: None,
+            name: String::new(),
+            password_hash: None,
+            is_super_admin: false,
+        };
+        let user = users::ensure(&mut tx, &invited).await?;
+        let memberships = users::memberships(&mut tx, user.user_id).await?;
+        // A role that somebody gave since stays as it is.
+        if memberships.iter().all(|membership| membership.tenant_id != row.tenant.id) {
+            users::grant(&mut tx, user.user_id, row.tenant.id, users::Role::Admin).await?;
+        }
+        tx.commit().await?;
+        done.insert(key);
+    }
+    Ok(())
+}

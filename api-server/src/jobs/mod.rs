@@ -1,0 +1,18 @@
+//! Background work. Each task is owned by the server, has a bound on what it takes at once, and ends when told to.
+
+pub mod admins;
+pub mod dispatch;
+pub mod leases;
+pub mod rollups;
+
+use tokio::task::JoinSet;
+
+use crate::state::App;
+
+/// Starts every task.
+pub fn spawn(app: &App, tasks: &mut JoinSet<()>) {
+    tasks.spawn(admins::run(app.clone()));
+    tasks.spawn(dispatch::run(app.clone()));
+    tasks.spawn(leases::run(app.clone()));
+    tasks.spawn(rollups::run(app.clone()));
+}

@@ -1,0 +1,134 @@
+//! `/v1/overview`: the tenant at a glance, from kept scores only.
+
+use axum::Json as Answer;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use store::{Read, overview};
+use utoipa::ToSchema;
+
+use crate::{
+    auth::{Allow, Scope, TenantTx, permission::ReadResults},
+    error::Result,
+    results::findings::{FindingView, view},
+    tenants::plan::{self, Feature},
+};
+
+/// The tenant at a glance.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OverviewView {
+    /// 0 to 100; none where nothing was assessed or the plan has no score.
+    pub score: Option<u8>,
+    /// Checks that passed or failed.
+    pub assessed: i64,
+    /// Open findings.
+    pub findings: SeverityCounts,
+    /// Assets known.
+    pub assets: i64,
+    /// Agents.
+    pub agents: AgentTotals,
+    /// Checks by verdict, over all assets.
+    pub checks: VerdictCounts,
+    /// Scans that have not ended.
+    pub jobs: JobCounts,
+    /// When the last result came in.
+    pub last_result_at: Option<DateTime<Utc>>,
+    /// The last 30 days, oldest first.
+    pub trend: Vec<DayScore>,
+    /// The five worst open findings.
+    pub worst_findings: Vec<FindingView>,
+}
+
+/// Counts by severity.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SeverityCounts {
+    /// Critical.
+    pub critical: i64,
+    /// High.
+    pub high: i64,
+    /// Medium.
+    pub medium: i64,
+    /// Low.
+    pub low: i64,
+}
+
+/// Agents of the tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AgentTotals {
+    /// Enrolled.
+    pub total: i64,
+    /// Heard of lately.
+    pub online: i64,
+    /// Not heard of lately.
+    pub silent: i64,
+}
+
+/// Counts by verdict.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VerdictCounts {
+    /// Passed.
+    pub passed: i64,
+    /// Failed.
+    pub failed: i64,
+    /// Without a subject.
+    pub not_applicable: i64,
+    /// Could not be decided.
+    pub error: i64,
+}
+
+/// Scans that have not ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JobCounts {
+    /// Waiting for their agent.
+    pub queued: i64,
+    /// Taken by their agent.
+    pub running: i64,
+}
+
+/// A day of the trend.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DayScore {
+    /// In UTC.
+    pub day: NaiveDate,
+    /// The last score of that day.
+    pub score: Option<i16>,
+}
+
+/// Shows score, findings, assets and agents of the tenant at a glance.
+#[utoipa::path(get, path = "/overview", tag = "results", responses((status = 200, body = OverviewView)))]
+pub async fn read(_: Allow<ReadResults>, scope: Scope, mut tenant: TenantTx<Read>) -> Result<Answer<OverviewView>> {
+    let overview = overview::read(&mut tenant.0).await?;
+    tenant.0.rollback().await?;
+    let has_score = plan::has(&scope.resource.spec, Feature::ComplianceScore);
+    let totals = overview.totals;
+    Ok(Answer(OverviewView {
+        score: overview.score.filter(|_| has_score),
+        assessed: totals.passed + totals.failed,
+        findings: SeverityCounts {
+            critical: totals.open_critical,
+            high: totals.open_high,
+            medium: totals.open_medium,
+            low: totals.open_low,
+        },
+        assets: totals.assets,
+        agents: AgentTotals {
+            total: totals.agents,
+            online: totals.agents_online,
+            silent: totals.agents - totals.agents_online,
+        },
+        checks: VerdictCounts {
+            passed: totals.passed,
+            failed: totals.failed,
+            not_applicable: totals.not_applicable,
+            error: totals.error,
+        },
+        jobs: JobCounts { queued: totals.jobs_queued, running: totals.jobs_running },
+        last_result_at: totals.last_result_at,
+        trend: overview
+            .trend
+            .into_iter()
+            .filter(|_| has_score)
+            .map(|day| DayScore { day: day.day, score: day.score })
+            .collect(),
+        worst_findings: overview.worst.into_iter().map(view).collect(),
+    }))
+}

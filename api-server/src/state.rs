@@ -1,0 +1,71 @@
+//! What every handler shares. Everything here is built once at the start and is cheap to reach.
+
+use std::{net::IpAddr, sync::Arc};
+
+use store::Db;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    agents::{modules::Modules, waiters::Waiters},
+    auth::token::Tokens,
+    config::Config,
+    events::Event,
+    http::{limit::Limiter, security::SecurityHeaders},
+    jobs::rollups::Dirty,
+    metrics::Metrics,
+    tenants::cache::TenantCache,
+};
+
+/// The state, as handlers take it.
+pub type App = Arc<AppState>;
+
+/// Events kept for a slow listener before it is told that it missed some. One event is about 200 bytes.
+pub const EVENT_BUFFER: usize = 1_024;
+
+/// How often something may be tried.
+#[derive(Debug)]
+pub struct Limits {
+    /// Sign-ins from one address.
+    pub signin_by_address: Limiter<IpAddr>,
+    /// Sign-ins to one account, by what was typed.
+    pub signin_by_account: Limiter<String>,
+    /// Enrolments from one address.
+    pub enrolment_by_address: Limiter<IpAddr>,
+}
+
+/// What every handler shares.
+pub struct AppState {
+    /// What the program was told.
+    pub config: Config,
+    /// Postgres as `tenantra_api`.
+    pub db: Db,
+    /// Kubernetes as the API's own ServiceAccount.
+    pub kube: kube::Client,
+    /// Every Tenant, from a watch.
+    pub tenants: TenantCache,
+    /// Access tokens.
+    pub tokens: Tokens,
+    /// What Prometheus reads.
+    pub metrics: Arc<Metrics>,
+    /// Headers on every answer.
+    pub security_headers: SecurityHeaders,
+    /// How often something may be tried.
+    pub limits: Limits,
+    /// What agents may run, and their signed bundles.
+    pub modules: Modules,
+    /// Agents that wait for work here.
+    pub waiters: Waiters,
+    /// What the dashboard hears of live.
+    pub events: broadcast::Sender<Event>,
+    /// Tenants whose rollup is behind.
+    pub dirty: Dirty,
+    /// The program is told to end.
+    pub shutdown: CancellationToken,
+}
+
+impl std::fmt::Debug for AppState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AppState").field("config", &self.config).finish_non_exhaustive()
+    }
+}
