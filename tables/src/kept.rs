@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::constraints::Constraints;
 use crate::reader::{Scan, Warning};
-use crate::value::Row;
+use crate::schema::Rows;
+use crate::value::{Row, Value};
 
 const MAX_AGE: Duration = Duration::from_secs(30);
+const MAX_AGE_OF_LIVE_ROWS: Duration = Duration::from_secs(3);
 /// Beyond it a table is read anew each time: memory is dearer.
 const MAX_ROWS: usize = 20_000;
 
@@ -30,7 +33,8 @@ impl KeptRows {
     pub fn get(&self, scan: &Scan) -> Option<Arc<Vec<Row>>> {
         let table = scan.table;
         let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = by_table.get(table.name).filter(|kept| kept.read_at.elapsed() < MAX_AGE) {
+        let max_age = if table.is_live_only { MAX_AGE_OF_LIVE_ROWS } else { MAX_AGE };
+        if let Some(kept) = by_table.get(table.name).filter(|kept| kept.read_at.elapsed() < max_age) {
             kept.warnings.iter().for_each(|warning| scan.query.warn(warning.table, warning.message.clone()));
             return Some(Arc::clone(&kept.rows));
         }
@@ -49,5 +53,32 @@ impl KeptRows {
         let rows = Arc::new(rows);
         by_table.insert(table.name, Kept { read_at: Instant::now(), rows: Arc::clone(&rows), warnings });
         Some(rows)
+    }
+}
+
+/// The rows that may satisfy all conditions; a join looks into them once for each row of the other table.
+pub(crate) fn matching(rows: Arc<Vec<Row>>, constraints: Arc<Constraints>) -> Rows {
+    let mut index = 0;
+    Box::new(std::iter::from_fn(move || {
+        while let Some(row) = rows.get(index) {
+            index += 1;
+            let is_match = |one: &crate::constraints::Constraint| {
+                row.0.get(one.column).is_some_and(|cell| may_equal(cell, &one.value))
+            };
+            if constraints.list.iter().all(is_match) {
+                return Some(row.clone());
+            }
+        }
+        None
+    }))
+}
+
+/// SQLite compares exactly afterwards; here only what surely differs is left out.
+fn may_equal(cell: &Value, wanted: &Value) -> bool {
+    match (cell, wanted) {
+        (Value::Null, _) => false,
+        (Value::Text(cell), Value::Text(wanted)) => cell == wanted,
+        (Value::Integer(cell), Value::Integer(wanted)) => cell == wanted,
+        _ => true,
     }
 }

@@ -16,6 +16,7 @@ use rusqlite::{Connection, ffi};
 
 use crate::constraints::{Constraint, Constraints, Operator, decode_plan, encode_plan};
 use crate::error::Error;
+use crate::kept;
 use crate::reader::{Query, Scan, Source};
 use crate::schema::{Rows, Table};
 use crate::value::{Row, Value};
@@ -86,8 +87,13 @@ unsafe impl<'vtab> VTab<'vtab> for Bridge {
             .enumerate()
             .filter_map(|(index, constraint)| {
                 let position = usize::try_from(constraint.column()).ok()?;
-                table.columns.get(position).filter(|column| column.is_index)?;
+                let column = table.columns.get(position)?;
                 let operator = operator(&constraint.operator())?;
+                // Kept rows are compared in memory, whatever the column.
+                let is_useful = column.is_index || table.is_kept && operator == Operator::Equals;
+                if !is_useful {
+                    return None;
+                }
                 Some(Offer { index, term: (operator, position), is_usable: constraint.is_usable() })
             })
             .collect();
@@ -200,7 +206,8 @@ impl Cursor<'_> {
                 Box::new(std::iter::empty())
             }
             Origin::Host(source) => {
-                let may_keep = table.is_kept && constraints.list.is_empty();
+                let is_compared = |one: &Constraint| !table.columns[one.column].is_index;
+                let may_keep = table.is_kept && constraints.list.iter().all(is_compared);
                 let scan = Scan {
                     table,
                     constraints: Arc::new(constraints),
@@ -208,7 +215,7 @@ impl Cursor<'_> {
                     source: Arc::clone(source),
                 };
                 match if may_keep { source.kept.get(&scan) } else { None } {
-                    Some(rows) => shared(rows),
+                    Some(rows) => kept::matching(rows, scan.constraints),
                     None => (table.rows)(&scan),
                 }
             }

@@ -347,6 +347,10 @@ fn checks_of_one_run_see_the_same_packages() {
     assert_eq!(names(), ["a"]);
     std::fs::write(image.path("/var/lib/dpkg/status"), "Package: b\nVersion: 1\n").unwrap();
     assert_eq!(names(), ["a"]);
+    let one = engine.query("SELECT version FROM deb_packages WHERE name = 'a'", &Parameters::new()).unwrap();
+    assert_eq!((lines(&one), one.rows_read), (vec!["1".to_owned()], 1));
+    let none = engine.query("SELECT version FROM deb_packages WHERE name = 'c'", &Parameters::new()).unwrap();
+    assert_eq!(none.rows_read, 0, "kept rows were not compared before they were counted");
     assert_eq!(image.ask("SELECT name FROM deb_packages"), ["b"]);
 }
 

@@ -7,7 +7,7 @@ use crate::sockets::{self, FAMILY_UNIX, PROTOCOL_TCP};
 
 table! {
     /// Sockets that wait for others to speak first.
-    listening_ports: live_only {
+    listening_ports: live_only, kept {
         pid: Integer,
         port: Integer,
         protocol: Integer,

@@ -9,7 +9,7 @@ use crate::sockets;
 
 table! {
     /// Open sockets and their processes; pid is -1 where it is not known.
-    process_open_sockets: live_only {
+    process_open_sockets: live_only, kept {
         pid: Integer [index],
         fd: BigInt,
         socket: BigInt,
