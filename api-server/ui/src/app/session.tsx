@@ -16,7 +16,7 @@ export function useSession() {
 export function useSignIn() {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (credentials: { login: string; password: string }) =>
+    mutationFn: (credentials: { username: string; password: string }) =>
       body(api.POST("/v1/auth/login", { body: credentials })),
     onSuccess: async () => {
       queries.clear();

@@ -1,4 +1,5 @@
 import { useTranslation } from "react-i18next";
+import { useNow } from "./now";
 
 const steps: [Intl.RelativeTimeFormatUnit, number][] = [
   ["year", 31_536_000],
@@ -21,10 +22,11 @@ export function relative(then: number, now: number, language: string) {
 /** How long ago, with the exact time on hover. */
 export function RelativeTime({ at }: { at: string }) {
   const { i18n } = useTranslation();
+  const now = useNow();
   const date = new Date(at);
   return (
     <time dateTime={at} title={date.toLocaleString(i18n.language)}>
-      {relative(date.getTime(), Date.now(), i18n.language)}
+      {relative(date.getTime(), Math.max(now, date.getTime()), i18n.language)}
     </time>
   );
 }

@@ -11,8 +11,13 @@ const tones: Record<Severity, string> = {
   low: "bg-low-soft text-low",
 };
 
-export function SeverityBadge({ severity }: { severity: Severity }) {
+function isSeverity(value: string): value is Severity {
+  return (severities as readonly string[]).includes(value);
+}
+
+export function SeverityBadge({ severity: value }: { severity: string }) {
   const { t } = useTranslation();
+  const severity = isSeverity(value) ? value : "low";
   return (
     <span className={cn("inline-block rounded px-2 py-0.5 text-xs font-semibold", tones[severity])}>
       {t(`severity.${severity}`)}

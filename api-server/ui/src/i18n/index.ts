@@ -29,6 +29,7 @@ void i18n.use(initReactI18next).init({
   resources: { en: { translation: en }, fr: { translation: fr }, ar: { translation: ar } },
   lng: preferred(),
   fallbackLng: "en",
+  showSupportNotice: false,
   interpolation: { escapeValue: false },
 });
 

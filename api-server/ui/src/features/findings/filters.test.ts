@@ -11,7 +11,7 @@ test.each([
   ["severity=high&q=ssh", { ...defaults, severity: "high", q: "ssh" }],
   ["severity=", defaults],
   ["tenant=acme&finding=1", defaults],
-  ["status=any", { page: 1, page_size: 25, sort: "-severity" }],
+  ["status=all", { ...defaults, status: "all" }],
 ])("the address ?%s asks for it", (address, query) => {
   expect(queryOf(new URLSearchParams(address))).toEqual(query);
 });

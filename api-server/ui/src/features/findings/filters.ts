@@ -20,7 +20,6 @@ export function queryOf(parameters: URLSearchParams) {
     const value = parameters.get(name);
     if (value !== null && value !== "") query[name] = value;
   }
-  if (query["status"] === "any") delete query["status"];
   return query as FindingQuery & { page: number };
 }
 

@@ -39,7 +39,7 @@ export function FindingFilters({ filters }: { filters: ReturnType<typeof useFilt
       >
         <option value="open">{t("findings.open")}</option>
         <option value="closed">{t("findings.closed")}</option>
-        <option value="any">{t("findings.any")}</option>
+        <option value="all">{t("findings.any")}</option>
       </SelectField>
       <SelectField
         label={t("findings.sort")}

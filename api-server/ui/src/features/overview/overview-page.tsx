@@ -1,4 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
+import { lazy, Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import { api, body, tenantHeader } from "../../api/client";
 import type { Overview } from "../../api/types";
@@ -11,8 +12,10 @@ import { RelativeTime } from "../../components/relative-time";
 import { ScoreRing } from "../../components/score-ring";
 import { Skeleton } from "../../components/skeleton";
 import { SeverityCounts } from "./severity-counts";
-import { TrendChart } from "./trend-chart";
 import { WorstFindings } from "./worst-findings";
+
+// Half of the script is the chart's library: it comes when a chart is shown.
+const TrendChart = lazy(() => import("./trend-chart").then((chart) => ({ default: chart.TrendChart })));
 
 /** Without a tenant of one's own, one must be chosen first. */
 export function OverviewPage() {
@@ -108,7 +111,9 @@ function Figures({ overview, slug }: { overview: Overview; slug: string }) {
         <WorstFindings findings={overview.worst_findings} />
       </Card>
       <Card title={t("overview.trend")}>
-        <TrendChart days={overview.trend} />
+        <Suspense fallback={<Skeleton className="h-48" />}>
+          <TrendChart days={overview.trend} />
+        </Suspense>
       </Card>
     </div>
   );

@@ -11,14 +11,14 @@ import { ErrorNotice } from "../../components/error-notice";
 import { TextField } from "../../components/field";
 import { safeNext } from "./safe-next";
 
-const credentials = z.object({ login: z.string().trim().min(1), password: z.string().min(1) });
+const credentials = z.object({ username: z.string().trim().min(1), password: z.string().min(1) });
 
 export function SignInPage() {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const [parameters] = useSearchParams();
   const signIn = useSignIn();
-  const form = useForm({ resolver: zodResolver(credentials), defaultValues: { login: "", password: "" } });
+  const form = useForm({ resolver: zodResolver(credentials), defaultValues: { username: "", password: "" } });
   const { errors } = form.formState;
 
   const submit = form.handleSubmit(async (values) => {
@@ -41,8 +41,8 @@ export function SignInPage() {
         <TextField
           label={t("signIn.identity")}
           autoComplete="username"
-          error={errors.login && t("signIn.required", { field: t("signIn.identity").toLowerCase() })}
-          {...form.register("login")}
+          error={errors.username && t("signIn.required", { field: t("signIn.identity").toLowerCase() })}
+          {...form.register("username")}
         />
         <TextField
           label={t("signIn.password")}
