@@ -302,6 +302,13 @@ pub(crate) struct Reader {
     query: Arc<Query>,
 }
 
+impl Reader {
+    /// The opened file, for a library that reads by itself.
+    pub fn descriptor(&self) -> &std::fs::File {
+        &self.file
+    }
+}
+
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = buffer.len().min(CHUNK_BYTES);

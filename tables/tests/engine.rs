@@ -148,6 +148,15 @@ fn patterns_of_paths_expand_as_in_osquery() {
 }
 
 #[test]
+fn a_path_is_shown_as_the_query_writes_it() {
+    assert_eq!(cells("SELECT path, filename FROM file WHERE path = '/etc/conf.d/'"), ["/etc/conf.d/|conf.d"]);
+    assert_eq!(
+        cells("SELECT path, directory FROM file WHERE directory = '/etc/conf.d/' AND type = 'directory'"),
+        ["/etc/conf.d/deep|/etc/conf.d/"]
+    );
+}
+
+#[test]
 fn lines_of_files_match_a_pattern() {
     assert_eq!(
         cells(

@@ -372,6 +372,51 @@ fn files_changed_after_installation_are_found() {
 }
 
 #[test]
+fn packages_of_rpm_are_read_from_its_database() {
+    let image = Made::new().with("/var/lib/rpm/rpmdb.sqlite", "");
+    let database = rusqlite::Connection::open(image.path("/var/lib/rpm/rpmdb.sqlite")).unwrap();
+    database.execute_batch("CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB NOT NULL)").unwrap();
+    let mut header = vec![0, 0, 0, 2, 0, 0, 0, 9];
+    for word in [1000_u32, 6, 0, 1, 1001, 6, 5, 1] {
+        header.extend(word.to_be_bytes());
+    }
+    header.extend(b"bash\x005.2\0");
+    database.execute("INSERT INTO Packages (blob) VALUES (?1)", [header]).unwrap();
+    database.execute("INSERT INTO Packages (blob) VALUES (?1)", [vec![255_u8; 40]]).unwrap();
+    drop(database);
+    assert_eq!(image.ask("SELECT name, version FROM rpm_packages"), ["bash|5.2"]);
+    let broken = Made::new().with("/var/lib/rpm/rpmdb.sqlite", "no database at all, but long enough to look like one");
+    assert_eq!(broken.output("SELECT * FROM rpm_packages").warnings.len(), 1);
+}
+
+#[test]
+fn queries_as_osquery_s_packs_have_them_run() {
+    let engine = Engine::open(Host::running(), Limits::default()).unwrap();
+    for sql in [
+        "select * from time, osquery_info;",
+        "select liu.*, p.name, p.cmdline, p.cwd, p.root from logged_in_users liu, processes p where liu.pid = p.pid;",
+        "select distinct pid, family, protocol, local_address, local_port, remote_address, remote_port, path from process_open_sockets where path <> '' or remote_address <> '';",
+        "select * from block_devices where type = 'Virtual Interface';",
+        "select * from kernel_info join hash using (path);",
+        "select file.path, uid, gid, mode, 0 as atime, mtime, ctime, block_size, mode, type from file where directory = '/dev/';",
+        "select i.*, p.resident_size, p.user_time, p.system_time, time.minutes as counter from osquery_info i, processes p, time where p.pid = i.pid;",
+        "select chrome_extensions.* from users join chrome_extensions using (uid);",
+        "select firefox_addons.* from users join firefox_addons using (uid);",
+        "select username, algorithm, options, comment, key_file from users join authorized_keys using (uid) where options != '';",
+        "select username, path, key_type, key_length, key_security_bits from users join user_ssh_keys using (uid) where encrypted = 0;",
+        "select distinct * from hardware_events where path <> '' or model <> '';",
+        "select feature, value, output_register, output_bit, input_eax from cpuid;",
+        "select name, (user_time/executions) as avg_user_time, average_memory, last_executed from osquery_schedule;",
+        "select name, publisher, type, subscriptions, events, active from osquery_events;",
+        "select * from file where path in ('/usr/include/.../', '/usr/include/rpc/ ../kit', '/tmp./update');",
+    ] {
+        engine.query(sql, &Parameters::new()).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    let nodes = engine.query("select path from file where directory = '/dev/'", &Parameters::new()).unwrap();
+    assert!(lines(&nodes).contains(&"/dev/null".to_owned()));
+}
+
+#[test]
 fn boot_and_mount_settings_are_listed() {
     let image = Made::new()
         .with("/etc/fstab", "# x\nUUID=1 / ext4 errors=remount-ro 0 1\ntmpfs /tmp tmpfs nosuid,nodev 0 0\n")

@@ -3,8 +3,7 @@
 
 use base64::Engine as _;
 
-use super::file::paths_of;
-use crate::paths;
+use super::file::asked_paths;
 use crate::reader::Scan;
 use crate::root::Follow;
 use crate::schema::{Rows, row, table};
@@ -71,11 +70,9 @@ const CAPABILITIES: [&str; 41] = [
 
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
-    Box::new(paths_of(&scan).flat_map(move |path| {
-        let shown = paths::display(&path);
-        let folder = path.parent().map_or_else(String::new, paths::display);
-        let attributes = if scan.budget().is_open() { attributes(&scan, &path) } else { Vec::new() };
-        attributes.into_iter().map(move |(key, bytes)| to_row(&shown, &folder, &key, &bytes))
+    Box::new(asked_paths(&scan).flat_map(move |place| {
+        let attributes = if scan.budget().is_open() { attributes(&scan, &place.path) } else { Vec::new() };
+        attributes.into_iter().map(move |(key, bytes)| to_row(&place.shown, &place.directory, &key, &bytes))
     }))
 }
 

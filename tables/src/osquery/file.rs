@@ -1,11 +1,12 @@
 //! `file`: what `stat(2)` says of paths. As in osquery a link is followed for everything but `symlink` and its target, here
 //! below the root only.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::FileType;
 
-use crate::paths::{self, Pattern, asked_for};
+use crate::constraints::Operator;
+use crate::paths::{self, asked_for};
 use crate::reader::Scan;
 use crate::root::Follow;
 use crate::schema::{Rows, row, table};
@@ -39,37 +40,63 @@ table! {
 
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
-    Box::new(paths_of(&scan).filter_map(move |path| describe(&scan, &path)))
+    Box::new(asked_paths(&scan).filter_map(move |place| describe(&scan, &place)))
 }
 
-/// The paths that `path` or `directory` ask for.
-pub(super) fn paths_of(scan: &Scan) -> Box<dyn Iterator<Item = PathBuf>> {
-    let by_path = asked_for(scan, "path");
-    let by_folder = asked_for(scan, "directory");
-    if by_path.is_empty() {
-        let scan = scan.clone();
-        let folders: Vec<Pattern> = by_folder;
-        let lister = scan.clone();
-        Box::new(
-            folders
-                .into_iter()
-                .flat_map(move |pattern| pattern.expand(&scan))
-                .flat_map(move |folder| lister.list(&folder).into_iter().map(move |entry| folder.join(entry.name))),
-        )
-    } else {
-        let scan = scan.clone();
-        Box::new(by_path.into_iter().flat_map(move |pattern| pattern.expand(&scan)))
+/// A path to show. What a query names exactly is shown as the query writes it (`/dev/`), so that the row satisfies it.
+pub(super) struct Place {
+    pub path: PathBuf,
+    pub shown: String,
+    pub directory: String,
+}
+
+impl Place {
+    fn of(path: PathBuf) -> Self {
+        let directory = path.parent().map_or_else(String::new, paths::display);
+        Place { shown: paths::display(&path), directory, path }
     }
 }
 
-fn describe(scan: &Scan, path: &Path) -> Option<Row> {
+/// The paths that `path` or `directory` ask for.
+pub(super) fn asked_paths(scan: &Scan) -> Box<dyn Iterator<Item = Place>> {
+    let exact = scan.texts("path", Operator::Equals);
+    if !exact.is_empty() {
+        let absolute = exact.into_iter().filter(|path| path.starts_with('/'));
+        return Box::new(absolute.map(|shown| Place { shown: shown.clone(), ..Place::of(PathBuf::from(shown)) }));
+    }
+    let expander = scan.clone();
+    let by_path = asked_for(scan, "path");
+    if !by_path.is_empty() {
+        return Box::new(by_path.into_iter().flat_map(move |pattern| pattern.expand(&expander)).map(Place::of));
+    }
+    let folders = scan.texts("directory", Operator::Equals);
+    if !folders.is_empty() {
+        let absolute = folders.into_iter().filter(|folder| folder.starts_with('/'));
+        return Box::new(absolute.flat_map(move |directory| {
+            let folder = PathBuf::from(&directory);
+            let entries = expander.list(&folder).into_iter();
+            entries.map(move |entry| Place { directory: directory.clone(), ..Place::of(folder.join(entry.name)) })
+        }));
+    }
+    let lister = scan.clone();
+    let folders = asked_for(scan, "directory").into_iter().flat_map(move |pattern| pattern.expand(&expander));
+    Box::new(
+        folders.flat_map(move |folder| {
+            lister.list(&folder).into_iter().map(move |entry| Place::of(folder.join(entry.name)))
+        }),
+    )
+}
+
+fn describe(scan: &Scan, place: &Place) -> Option<Row> {
+    let path = place.path.as_path();
     let own = scan.metadata(path, Follow::Never)?;
     let is_link = own.kind == FileType::Symlink;
     let target = if is_link { scan.source.root.metadata(path, Follow::Links).ok() } else { None };
     let stat = target.unwrap_or(own);
+    let link_target = if is_link { scan.read_link(path) } else { None };
     Some(row! {
-        path: paths::display(path),
-        directory: path.parent().map_or_else(String::new, paths::display),
+        path: place.shown.as_str(),
+        directory: place.directory.as_str(),
         filename: path.file_name().map(paths::name).unwrap_or_default(),
         inode: stat.inode,
         uid: stat.uid,
@@ -85,7 +112,7 @@ fn describe(scan: &Scan, path: &Path) -> Option<Row> {
         hard_links: stat.links,
         symlink: is_link,
         r#type: type_name(stat.kind),
-        symlink_target_path: if is_link { scan.read_link(path).map(|target| paths::display(&target)) } else { Some(String::new()) },
+        symlink_target_path: link_target.map(|target| paths::display(&target)).unwrap_or_default(),
     })
 }
 

@@ -1,13 +1,11 @@
 //! `hash`: digests of files. Only the digests that the query names are computed; a file is read once for all of them.
 
 use std::io::Read;
-use std::path::Path;
 
 use sha2::Digest;
 
-use super::file::paths_of;
+use super::file::{Place, asked_paths};
 use crate::functions::hex;
-use crate::paths;
 use crate::reader::{CHUNK_BYTES, Scan};
 use crate::root::Follow;
 use crate::schema::{Rows, row, table};
@@ -28,10 +26,11 @@ table! {
 
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
-    Box::new(paths_of(&scan).filter_map(move |path| describe(&scan, &path)))
+    Box::new(asked_paths(&scan).filter_map(move |place| describe(&scan, &place)))
 }
 
-fn describe(scan: &Scan, path: &Path) -> Option<Row> {
+fn describe(scan: &Scan, place: &Place) -> Option<Row> {
+    let path = place.path.as_path();
     // What is no regular file has no digest; saying so for each would drown the rest.
     if !scan.source.root.metadata(path, Follow::Links).ok()?.is_file() {
         return None;
@@ -52,8 +51,8 @@ fn describe(scan: &Scan, path: &Path) -> Option<Row> {
         sha256.as_mut().into_iter().for_each(|digest| digest.update(chunk));
     }
     Some(row! {
-        path: paths::display(path),
-        directory: path.parent().map_or_else(String::new, paths::display),
+        path: place.shown.as_str(),
+        directory: place.directory.as_str(),
         md5: md5.map(|digest| hex(&digest.finalize())),
         sha1: sha1.map(|digest| hex(&digest.finalize())),
         sha256: sha256.map(|digest| hex(&digest.finalize())),
