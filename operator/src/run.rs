@@ -19,7 +19,7 @@ use secrecy::ExposeSecret;
 use store::{OwnerDb, PoolOptions};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::provision::Systems;
 use crate::runtime::caches::{Children, Nodes, Synced, watch_children, watch_nodes};
@@ -45,6 +45,8 @@ const FIGURES_PERIOD: Duration = Duration::from_secs(5);
 const ROWS_PERIOD: Duration = Duration::from_secs(60);
 /// How soon what prepares an outside system is tried again.
 const PREPARE_RETRY: Duration = Duration::from_secs(2);
+/// How long a new leader waits for Postgres, which saves a statement for each tenant.
+const PREPARE_LIMIT: Duration = Duration::from_secs(2);
 /// How long work that is under way may go on when the program is asked to end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -126,7 +128,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     }
     drop(give_back);
     // The elector gives the lease back within its own request limit.
-    let _ = tokio::time::timeout(DRAIN_LIMIT, election).await;
+    let _ = timeout(DRAIN_LIMIT, election).await;
     outcome
 }
 
@@ -270,11 +272,9 @@ fn relatives(store: &Store<Tenant>, triggers: &Triggers, name: &str, parent: Opt
 
 /// Starts what only a leader does.
 async fn lead_on(tasks: &mut JoinSet<()>, config: &Config, ctx: &Arc<Context>, triggers: &Triggers) {
-    if let Err(error) = prepare_postgres(ctx).await {
-        // Not waited for: Postgres being away never keeps a leader from everything else.
-        tracing::warn!(%error, "Postgres is not ready yet");
-    }
-    tasks.spawn(keep_postgres_ready(ctx.clone()));
+    // Waited for only shortly: Postgres being away never keeps a leader from everything else.
+    let is_prepared = matches!(timeout(PREPARE_LIMIT, prepare_postgres(ctx)).await, Ok(Ok(())));
+    tasks.spawn(keep_postgres_ready(ctx.clone(), is_prepared));
     tasks.spawn(keep_reading(ctx.clone(), triggers.clone()));
     tasks.spawn({
         let ctx = ctx.clone();
@@ -338,7 +338,9 @@ async fn prepare_postgres(ctx: &Context) -> Result<(), crate::provision::Error> 
                 lead.raise_above(stored);
             }
         }
-        store::migrate::platform(&ctx.systems.db).await?;
+        if store::migrate::platform_pending(&ctx.systems.db).await? > 0 {
+            store::migrate::platform(&ctx.systems.db).await?;
+        }
         ctx.registry.refresh().await
     };
     bounded(ctx.lanes.gate(System::Postgres), work).await
@@ -354,8 +356,8 @@ async fn stored_epoch(ctx: &Context) -> Result<Option<i64>, crate::provision::Er
 }
 
 /// Repeats the preparation until it has succeeded, then keeps the rows fresh.
-async fn keep_postgres_ready(ctx: Arc<Context>) {
-    let mut wait = PREPARE_RETRY;
+async fn keep_postgres_ready(ctx: Arc<Context>, is_prepared: bool) {
+    let mut wait = if is_prepared { ROWS_PERIOD } else { PREPARE_RETRY };
     loop {
         sleep(spread(wait)).await;
         match prepare_postgres(&ctx).await {

@@ -77,9 +77,25 @@ pub async fn platform(db: &OwnerDb) -> Result<usize> {
     Ok(pending.len())
 }
 
+/// How many migrations `shared` lacks. Reads only, so that a program which finds none writes nothing.
+pub async fn platform_pending(db: &OwnerDb) -> Result<usize> {
+    let mut tx = db.begin().await?;
+    let is_there: bool = sqlx::query_scalar("SELECT to_regclass('shared.schema_migrations') IS NOT NULL")
+        .fetch_one(tx.connection()?)
+        .await?;
+    let rows = if is_there { applied(tx.connection()?, SHARED).await? } else { Vec::new() };
+    tx.rollback().await?;
+    Ok(pending(Scope::Platform, SHARED, &rows)?.len())
+}
+
 /// Brings one tenant's database objects to this program's version: the same as [`provision::ensure`].
 pub async fn tenant(db: &OwnerDb, tenant: &TenantRef, epoch: Option<Epoch>) -> Result<bool> {
     Ok(provision::ensure(db, tenant, epoch).await?.has_changed)
+}
+
+/// Builds the indexes of one `-- no-transaction` file in a tenant's schema that has data, and records it.
+pub async fn build_tenant_indexes(db: &OwnerDb, tenant: &TenantRef, migration: &Migration) -> Result<()> {
+    build_indexes(db, tenant.schema().as_str(), migration).await
 }
 
 /// Migrates every tenant that has a schema, `concurrency` at a time, and goes on past one that fails. `progress` is
