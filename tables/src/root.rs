@@ -1,7 +1,7 @@
 //! Opens what lies below a host's root. Links inside an image point where its author wanted: every path is resolved as
 //! if the root were `/` (`openat2(2)` with `RESOLVE_IN_ROOT`), and by hand where the kernel lacks that call.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -83,13 +83,15 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct Root {
     folder: OwnedFd,
+    /// It is this process's own root: every path is right as it is.
+    is_own: bool,
     kernel_resolves: AtomicBool,
 }
 
 impl Root {
     pub fn open(path: &Path) -> io::Result<Self> {
         let folder = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Root { folder, kernel_resolves: AtomicBool::new(true) })
+        Ok(Root { folder, is_own: path == Path::new("/"), kernel_resolves: AtomicBool::new(true) })
     }
 
     /// Opens a regular file for reading; anything else is refused without waiting for it.
@@ -154,6 +156,11 @@ impl Root {
 
     fn resolve(&self, path: &Path, flags: OFlags, follow: Follow) -> io::Result<OwnedFd> {
         let flags = if follow == Follow::Never { flags | OFlags::NOFOLLOW } else { flags };
+        if self.is_own {
+            // A relative path is below the root as well.
+            let absolute = if path.is_absolute() { path.to_owned() } else { Path::new("/").join(path) };
+            return Ok(rustix::fs::open(absolute, flags, Mode::empty())?);
+        }
         if self.kernel_resolves.load(Ordering::Relaxed) {
             let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
             match rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), how) {
@@ -181,14 +188,18 @@ impl Root {
                 continue;
             }
             let here = folders.last().unwrap_or(&self.folder).as_fd();
-            let found = rustix::fs::openat(
-                here,
-                part.as_os_str(),
-                OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?;
-            let kind = metadata_of(&found)?.kind;
             let is_last = waiting.is_empty();
+            let only_itself = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            // Most parts are folders, and need no second look.
+            if !is_last
+                && let Ok(folder) =
+                    rustix::fs::openat(here, part.as_os_str(), only_itself | OFlags::DIRECTORY, Mode::empty())
+            {
+                folders.push(folder);
+                continue;
+            }
+            let found = rustix::fs::openat(here, part.as_os_str(), only_itself, Mode::empty())?;
+            let kind = metadata_of(&found)?.kind;
             if kind == FileType::Symlink && !(is_last && follow == Follow::Never) {
                 links += 1;
                 if links > MAX_LINKS {
@@ -222,12 +233,13 @@ fn parts_reversed(path: &Path) -> Vec<OsString> {
 }
 
 pub(crate) fn metadata_of(file: impl AsFd) -> io::Result<Metadata> {
-    metadata_at(file, OsStr::new(""))
+    metadata_at(file, c"")
 }
 
-/// The metadata of an entry of an opened folder; a link is not followed. An empty name means the folder itself.
-pub(crate) fn metadata_at(folder: impl AsFd, name: &OsStr) -> io::Result<Metadata> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+/// The metadata of an entry of an opened folder; a link is not followed. An empty name means the folder itself. What the
+/// kernel knows already is enough: a server that does not answer must not hold up a scan.
+pub(crate) fn metadata_at(folder: impl AsFd, name: &CStr) -> io::Result<Metadata> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     let stat = rustix::fs::statx(folder, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
     Ok(Metadata::of(&stat))
 }

@@ -2,10 +2,13 @@
 //! once by two threads. Kept are only the few files that a check may ask for; a host has half a million others.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use rustix::fs::FileType;
+use rustix::fs::{Dir, FileType, Mode, OFlags};
 
 use crate::accounts;
 use crate::reader::Scan;
@@ -14,6 +17,9 @@ use crate::root::{self, Follow, Metadata};
 const THREADS: usize = 2;
 /// Files kept; a host with more has a problem that a longer list does not explain better.
 const MAX_KEPT: usize = 50_000;
+
+/// Deeper folders are opened by their whole path: each level of open parents takes a descriptor in each thread.
+const MAX_OPEN_DEPTH: usize = 48;
 
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
@@ -43,6 +49,9 @@ const FOREIGN: [i64; 20] = [
     0x6573_5546, // fuse
     0x0102_1997, // 9p
 ];
+
+/// The same by name, where they are told before anything of them is opened.
+const FOREIGN_NAMES: [&str; 9] = ["proc", "sysfs", "cgroup2", "autofs", "cifs", "smb3", "9p", "ceph", "afs"];
 
 /// A file that is more open, or more powerful, than others.
 #[derive(Debug, Clone)]
@@ -104,9 +113,16 @@ impl WalkCache {
     }
 }
 
+/// A folder to visit. Opened through its parent, because resolving a whole path costs more than reading most folders.
+struct Job {
+    path: PathBuf,
+    parent: Option<Arc<OwnedFd>>,
+    depth: usize,
+}
+
 /// Folders still to visit, and how many threads may still add to them.
 struct Pending {
-    folders: Vec<PathBuf>,
+    jobs: Vec<Job>,
     busy: usize,
 }
 
@@ -125,9 +141,9 @@ fn walk(scan: &Scan) -> Walk {
         scan,
         uids: accounts::users(scan).iter().map(|user| user.uid).collect(),
         gids: accounts::groups(scan).iter().map(|group| group.gid).collect(),
-        pending: Mutex::new(Pending { folders: vec![PathBuf::from("/")], busy: 0 }),
+        pending: Mutex::new(Pending { jobs: vec![Job { path: PathBuf::from("/"), parent: None, depth: 0 }], busy: 0 }),
         changed: Condvar::new(),
-        devices: Mutex::default(),
+        devices: Mutex::new(mounted_devices()),
         found: Mutex::default(),
     };
     std::thread::scope(|threads| {
@@ -143,27 +159,30 @@ fn walk(scan: &Scan) -> Walk {
 
 impl Walker<'_> {
     fn work(&self) {
-        while let Some(folder) = self.take() {
+        while let Some(job) = self.take() {
             let mut below = Vec::new();
-            if self.scan.budget().is_open() {
-                self.visit(&folder, &mut below);
-            } else {
-                self.pending.lock().unwrap_or_else(PoisonError::into_inner).folders.clear();
+            let may_go_on = self.scan.budget().is_open();
+            if may_go_on {
+                self.visit(&job, &mut below);
             }
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
             pending.busy -= 1;
-            pending.folders.append(&mut below);
+            if may_go_on {
+                pending.jobs.append(&mut below);
+            } else {
+                pending.jobs.clear();
+            }
             self.changed.notify_all();
         }
     }
 
-    /// The next folder; none when all are visited and nobody can add more.
-    fn take(&self) -> Option<PathBuf> {
+    /// The next folder; none when all are visited and nobody can add more. The newest first: so few parents stay open.
+    fn take(&self) -> Option<Job> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(folder) = pending.folders.pop() {
+            if let Some(job) = pending.jobs.pop() {
                 pending.busy += 1;
-                return Some(folder);
+                return Some(job);
             }
             if pending.busy == 0 {
                 return None;
@@ -172,32 +191,40 @@ impl Walker<'_> {
         }
     }
 
-    fn visit(&self, folder: &Path, below: &mut Vec<PathBuf>) {
-        let Some(opened) = self.scan.folder(folder, Follow::Never) else { return };
-        let Ok(listed) = opened.try_clone() else { return };
+    fn open(&self, job: &Job) -> Option<OwnedFd> {
+        match job.parent.as_ref().zip(job.path.file_name()) {
+            Some((parent, name)) => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                rustix::fs::openat(parent, name, flags, Mode::empty()).ok()
+            }
+            None => self.scan.folder(&job.path, Follow::Never),
+        }
+    }
+
+    fn visit(&self, job: &Job, below: &mut Vec<Job>) {
+        let Some(opened) = self.open(job).map(Arc::new) else { return };
         let Ok(here) = root::metadata_of(&opened) else { return };
         if !self.is_local(here.device, &opened) {
             return;
         }
-        let Ok(entries) = root::entries_of(listed) else { return };
-        for entry in entries {
-            let Ok(metadata) = root::metadata_at(&opened, &entry.name) else { continue };
+        let Ok(entries) = Dir::read_from(&opened) else { return };
+        for entry in entries.filter_map(Result::ok) {
+            let name = entry.file_name();
             // Permissions of a link mean nothing.
-            if metadata.kind == FileType::Symlink {
+            if entry.file_type() == FileType::Symlink || name == c"." || name == c".." {
                 continue;
             }
+            let Ok(metadata) = root::metadata_at(&opened, name) else { continue };
             let has_no_user = !self.uids.contains(&metadata.uid);
             let has_no_group = !self.gids.contains(&metadata.gid);
-            if !(metadata.is_dir()
-                || has_no_user
-                || has_no_group
-                || metadata.mode & (SETUID | SETGID | WORLD_WRITABLE) != 0)
-            {
+            let is_open = metadata.mode & (SETUID | SETGID | WORLD_WRITABLE) != 0;
+            if metadata.kind == FileType::Symlink || !(metadata.is_dir() || has_no_user || has_no_group || is_open) {
                 continue;
             }
-            let path = folder.join(&entry.name);
-            if metadata.is_dir() {
-                below.push(path.clone());
+            let path = job.path.join(OsStr::from_bytes(name.to_bytes()));
+            if metadata.is_dir() && !self.is_known_foreign(metadata.device) {
+                let parent = (job.depth < MAX_OPEN_DEPTH).then(|| Arc::clone(&opened));
+                below.push(Job { path: path.clone(), parent, depth: job.depth + 1 });
             }
             self.keep(Unusual { path, metadata, has_no_user, has_no_group });
         }
@@ -215,10 +242,43 @@ impl Walker<'_> {
         }
     }
 
+    /// Known without opening a folder there, which could wait for a dead server.
+    fn is_known_foreign(&self, device: u64) -> bool {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner).get(&device) == Some(&false)
+    }
+
     fn is_local(&self, device: u64, folder: impl std::os::fd::AsFd) -> bool {
         let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
         *devices
             .entry(device)
             .or_insert_with(|| rustix::fs::fstatfs(folder).is_ok_and(|stat| !FOREIGN.contains(&stat.f_type)))
+    }
+}
+
+/// The devices of foreign file systems that this process sees mounted (`proc_pid_mountinfo(5)`).
+fn mounted_devices() -> HashMap<u64, bool> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    text.lines().filter_map(foreign_device).map(|device| (device, false)).collect()
+}
+
+fn foreign_device(line: &str) -> Option<u64> {
+    let (mount, source) = line.split_once(" - ")?;
+    let kind = source.split(' ').next()?;
+    let is_foreign = FOREIGN_NAMES.contains(&kind) || kind.starts_with("nfs") || kind.starts_with("fuse.");
+    let (major, minor) = mount.split(' ').nth(2)?.split_once(':')?;
+    let device = rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?);
+    is_foreign.then_some(device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_s_files_are_known_by_their_mount() {
+        let line = "36 35 0:52 / /mnt rw,noatime shared:1 - nfs4 server:/x rw";
+        assert_eq!(foreign_device(line), Some(rustix::fs::makedev(0, 52)));
+        assert_eq!(foreign_device("36 35 98:0 /a /mnt rw - ext4 /dev/root rw"), None);
+        assert_eq!(foreign_device("nonsense"), None);
     }
 }
