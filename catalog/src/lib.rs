@@ -10,6 +10,7 @@ pub mod facts;
 pub mod framework;
 pub mod load;
 pub mod module;
+pub mod page;
 mod problem;
 pub mod selection;
 mod severity;

@@ -67,7 +67,7 @@ fn parse<T: serde::de::DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, 
     let text = std::str::from_utf8(bytes)
         .map_err(|error| problem(format!("is not UTF-8: {error}"), "save the file as UTF-8"))?;
     // The message names the field and its line and column.
-    serde_saphyr::from_str(text).map_err(|error| problem(error.to_string(), "see docs/modules for the fields"))
+    serde_saphyr::from_str(text).map_err(|error| problem(error.to_string(), "compare it with a file that ships"))
 }
 
 fn names(report: &mut Report<'_>, file: &str, module: &Module) {
