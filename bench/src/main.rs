@@ -1,2 +1,43 @@
-//! Starts the program.
-fn main() {}
+//! Benchmarks: each measures ours and a peer, or the limit of the same machine, in turn in one run, several times, and
+//! prints a table, then one JSON line. `hack/bench.sh` builds what they need with optimisation.
+
+mod process;
+mod raw;
+mod report;
+mod scan;
+mod tenants;
+
+use clap::{Parser, Subcommand};
+
+/// Measures Tenantra on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "tenantra-bench")]
+struct Arguments {
+    /// How often each side is measured; the median is the figure.
+    #[arg(long, env = "RUNS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    runs: u32,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Tenants applied at once, all Ready, beside the same raw writes.
+    Tenants {
+        /// How many.
+        #[arg(long, env = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=2000))]
+        tenants: u32,
+    },
+    /// A full scan of this machine by the agent alone.
+    Scan,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    tests::harness::init();
+    match arguments.bench {
+        Bench::Tenants { tenants } => tenants::run(arguments.runs, tenants).await,
+        Bench::Scan => scan::run(arguments.runs),
+    }
+}

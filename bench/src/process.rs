@@ -1,0 +1,74 @@
+//! What processes used, as the kernel counts it.
+
+use std::fs;
+use std::process::Child;
+
+use anyhow::Context;
+
+/// Kernel's clock ticks a second: `USER_HZ` is 100 on every architecture that Linux has today.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Fields 14 to 17 of `proc(5)`: user and system time of a process, then of its children that ended, in ticks.
+fn ticks(pid: &str) -> anyhow::Result<[u32; 4]> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may hold spaces; what follows it may not.
+    let (_, rest) = stat.rsplit_once(") ").context("/proc/<pid>/stat has a name in parentheses")?;
+    let mut fields = rest.split(' ').skip(11).map(str::parse);
+    let mut next = || fields.next().context("/proc/<pid>/stat is short")?.context("/proc/<pid>/stat has numbers");
+    Ok([next()?, next()?, next()?, next()?])
+}
+
+/// CPU seconds of a process that runs.
+pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    let [user, system, ..] = ticks(&pid.to_string())?;
+    Ok(f64::from(user + system) / TICKS_PER_SECOND)
+}
+
+/// CPU seconds of all descendants of this process that have ended.
+pub fn children_cpu_seconds() -> anyhow::Result<f64> {
+    let [.., user, system] = ticks("self")?;
+    Ok(f64::from(user + system) / TICKS_PER_SECOND)
+}
+
+fn kib(pid: u32, line: &str) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'))?;
+    value.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// The most memory that a process ever had resident, in MiB.
+pub fn peak_mib(pid: u32) -> anyhow::Result<f64> {
+    Ok(kib(pid, "VmHWM").context("/proc/<pid>/status has VmHWM")? / 1024.0)
+}
+
+/// What a process and its descendants have resident now, in MiB; one that has ended counts nothing.
+pub fn tree_mib(pid: u32) -> f64 {
+    let children = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|children| children.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<u32>>());
+    kib(pid, "VmRSS").unwrap_or(0.0) / 1024.0 + children.map(tree_mib).sum::<f64>()
+}
+
+/// A program that is ended with its guard.
+pub struct Running(Child);
+
+impl Running {
+    pub const fn new(child: Child) -> Self {
+        Self(child)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // An error says that it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
