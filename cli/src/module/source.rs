@@ -1,0 +1,181 @@
+//! Where modules come from: the catalog in this program, or a folder that somebody works on.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use catalog::{Catalog, Entry, Problems};
+
+/// Folders of a catalog lie two levels deep.
+const MODULES: &str = "modules";
+const FRAMEWORKS: &str = "frameworks";
+
+/// What is wrong with modules or their names.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The catalog that is compiled in: a bug.
+    #[error("the catalog in this program is broken; get another release:\n{0}")]
+    Embedded(Problems),
+    /// A file or folder cannot be read.
+    #[error("{} cannot be read ({source}): give the folder that holds modules/ and frameworks/", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// There is nothing in it.
+    #[error("{} holds no modules: give the folder that holds modules/ and frameworks/", .0.display())]
+    NoModules(PathBuf),
+    /// Files that cannot be used.
+    #[error("the files in {} have to be corrected:\n{problems}", path.display())]
+    Files {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        problems: Problems,
+    },
+    /// A name that no module has.
+    #[error("there is no module '{name}'{}: `tenantra module list` shows those there are", near(similar.as_deref()))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// A module that is called much the same.
+        similar: Option<String>,
+    },
+    /// A check that the module does not have.
+    #[error("{module} has no check '{check}': `tenantra module show {module}` lists them")]
+    UnknownCheck {
+        /// The module.
+        module: String,
+        /// What was asked for.
+        check: String,
+    },
+    /// A filter that can match nothing.
+    #[error("there is no {kind} '{name}': write one of {known}")]
+    UnknownFilter {
+        /// `category` or `framework`.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+}
+
+fn near(similar: Option<&str>) -> String {
+    similar.map(|name| format!(", but '{name}'")).unwrap_or_default()
+}
+
+/// The catalog in this program.
+pub fn embedded() -> Result<Catalog, Error> {
+    Catalog::embedded().map_err(Error::Embedded)
+}
+
+/// The files of a catalog's folder, each with its path below `frameworks/` or `modules/`.
+pub struct Files {
+    /// `<slug>.yaml`.
+    pub frameworks: Vec<(String, Vec<u8>)>,
+    /// `<category>/<slug>@<version>.yaml`.
+    pub modules: Vec<(String, Vec<u8>)>,
+}
+
+impl Files {
+    /// Reads them.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let mut files = Self { frameworks: Vec::new(), modules: Vec::new() };
+        collect(&folder.join(MODULES), "", &mut files.modules)?;
+        if folder.join(FRAMEWORKS).is_dir() {
+            collect(&folder.join(FRAMEWORKS), "", &mut files.frameworks)?;
+        }
+        if files.modules.is_empty() { Err(Error::NoModules(folder.to_owned())) } else { Ok(files) }
+    }
+
+    /// The catalog they make.
+    pub fn catalog(self) -> Result<Catalog, Problems> {
+        Catalog::load(self.frameworks, self.modules)
+    }
+}
+
+fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> Result<(), Error> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Read { path, source }
+    };
+    let mut entries: Vec<_> =
+        folder.read_dir().map_err(failed(folder))?.collect::<Result<_, _>>().map_err(failed(folder))?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        let kind = entry.file_type().map_err(failed(&path))?;
+        if kind.is_dir() && prefix.is_empty() {
+            collect(&path, &format!("{name}/"), files)?;
+        } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "yaml") {
+            files.push((name, std::fs::read(&path).map_err(failed(&path))?));
+        }
+    }
+    Ok(())
+}
+
+/// The catalog of `folder`, or the one in this program.
+pub fn open(folder: Option<&Path>) -> Result<Catalog, Error> {
+    match folder {
+        None => embedded(),
+        Some(folder) => {
+            Files::read(folder)?.catalog().map_err(|problems| Error::Files { path: folder.to_owned(), problems })
+        }
+    }
+}
+
+/// The module that `name` means: `slug`, or `slug@version`.
+pub fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Entry, Error> {
+    let (slug, version) = name.split_once('@').map_or((name, None), |(slug, version)| (slug, Some(version)));
+    catalog.module(slug, version).ok_or_else(|| {
+        let mut slugs = catalog.latest().map(|entry| entry.module.slug.as_str());
+        let similar = slugs.find(|known| *known == slug || known.contains(slug) || slug.contains(known));
+        let similar =
+            similar.or_else(|| catalog.latest().map(|e| e.module.slug.as_str()).find(|known| is_near(known, slug)));
+        Error::Unknown { name: name.to_owned(), similar: similar.map(str::to_owned) }
+    })
+}
+
+/// Whether one is the other with at most two letters changed, left out or added.
+fn is_near(a: &str, b: &str) -> bool {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()] <= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_is_near_and_another_word_is_not() {
+        for (a, b, near) in
+            [("linux-cron", "linux-corn", true), ("linux-cron", "linux-crn", true), ("linux-cron", "linux-sudo", false)]
+        {
+            assert_eq!(is_near(a, b), near, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_is_answered_with_the_one_that_was_meant() {
+        let catalog = embedded().unwrap();
+        let first = catalog.latest().next().unwrap().module.slug.clone();
+        assert_eq!(find(&catalog, &first).unwrap().module.slug, first);
+        let error = find(&catalog, &first[..first.len() - 1]).unwrap_err().to_string();
+        assert!(error.contains(&format!("but '{first}'")), "{error}");
+        assert!(find(&catalog, &format!("{first}@99.0.0")).is_err());
+    }
+}
