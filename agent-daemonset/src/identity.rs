@@ -114,12 +114,13 @@ mod tests {
         (folder, sources)
     }
 
+    type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, String);
+
     #[test]
     fn the_most_lasting_identity_counts() {
         let state = Uuid::new_v4();
         let machine = ("etc/machine-id", "0123456789abcdef0123456789abcdef\n");
         let firmware = ("dmi/product_uuid", "4C4C4544-0042-3010-8052-B4C04F4A4D32\n");
-        type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, String);
         let cases: [Case<'_>; 5] = [
             (
                 &[machine, firmware, ("dmi/board_asset_tag", "i-0123456789abcdef0")],

@@ -3,6 +3,7 @@
 //! is on disk, so that a crash in between repeats a send, which is harmless.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use catalog::envelope::Envelope;
 use catalog::wire::{ResultAck, ResultsRequest, SubmittedResult, UnchangedRun, codes};
@@ -40,6 +41,42 @@ pub enum Error {
         /// What it said.
         message: String,
     },
+}
+
+impl Error {
+    /// Whether the server answers, knows this agent, and only takes no results now.
+    pub fn is_about_results(&self) -> bool {
+        match self {
+            Error::Server(client::Error::Refused { status, .. }) => !matches!(status.as_u16(), 401 | 403),
+            Error::Refused { .. } => true,
+            Error::Server(_) | Error::State(_) => false,
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Error::Server(error) => error.remedy(),
+            Error::State(_) | Error::Refused { .. } => Remedy::TryAgain(None),
+        }
+    }
+
+    /// When the server says to come back.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.remedy() {
+            Remedy::TryAgain(after) => after,
+            Remedy::WaitLong | Remedy::EnrollAgain | Remedy::SendLess => None,
+        }
+    }
+
+    /// A code for logs.
+    pub fn log_code(&self) -> &str {
+        match self {
+            Error::Server(error) => error.log_code(),
+            Error::State(_) => "state",
+            Error::Refused { code, .. } => code,
+        }
+    }
 }
 
 /// The finished runs on their way.

@@ -62,6 +62,8 @@ pub struct Daemon {
     unspooled: Option<(AgentJob, FinishedRun)>,
     backoff: Backoff,
     contact_at: Instant,
+    delivery_backoff: Backoff,
+    deliver_at: Instant,
     delivered_at: Instant,
     stops_when_idle: bool,
 }
@@ -142,19 +144,18 @@ impl Daemon {
 
     /// Delivers, then asks for jobs if none is left. True if there was nothing to do at all.
     async fn exchange(&mut self) -> Result<bool, deliver::Error> {
-        self.outbox.deliver(&mut self.session).await?;
-        self.delivered_at = Instant::now();
+        if Instant::now() >= self.deliver_at {
+            self.deliver().await?;
+        }
         if !self.queue.is_empty() && self.can_run() {
             return Ok(false);
         }
-        let unchanged = self.outbox.unchanged();
         let takes_jobs = self.can_run() && self.queue.is_empty();
-        let wait_seconds = if !takes_jobs || self.stops_when_idle { 0 } else { self.poll_seconds };
         let request = PollRequest {
-            wait_seconds,
+            wait_seconds: self.patience(takes_jobs),
             max_jobs: if takes_jobs { MAX_JOBS } else { 0 },
             state: self.agent_state(),
-            unchanged,
+            unchanged: self.outbox.unchanged(),
             running: self.leased(None),
         };
         let response = self.session.poll(&request).await?;
@@ -166,11 +167,48 @@ impl Daemon {
         let is_idle = jobs.is_empty() && self.queue.is_empty() && self.outbox.spool.is_empty();
         self.queue.extend(jobs);
         if !takes_jobs {
-            self.contact_at = Instant::now() + DISK_RETRY;
+            self.contact_at =
+                Instant::now() + DISK_RETRY.min(self.deliver_at.saturating_duration_since(Instant::now()));
         } else if is_idle && !self.stops_when_idle {
             sleep(jittered(SPREAD)).await;
         }
         Ok(is_idle)
+    }
+
+    /// Sends what is finished. A server that answers and takes no results is still asked for jobs, until the spool is full.
+    async fn deliver(&mut self) -> Result<(), deliver::Error> {
+        match self.outbox.deliver(&mut self.session).await {
+            Ok(()) => {
+                self.delivery_backoff.reset();
+                self.delivered_at = Instant::now();
+                Ok(())
+            }
+            Err(error) if error.is_about_results() => {
+                let wait = self.delivery_backoff.next(error.retry_after());
+                self.deliver_at = Instant::now() + wait;
+                tracing::warn!(
+                    error_code = error.log_code(),
+                    retry_seconds = wait.as_secs(),
+                    waiting = self.outbox.spool.len(),
+                    %error,
+                    "results were not taken"
+                );
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How long the next poll may be held, in seconds.
+    fn patience(&self, takes_jobs: bool) -> u32 {
+        let until_delivery = self.deliver_at.saturating_duration_since(Instant::now()).as_secs();
+        if !takes_jobs || self.stops_when_idle {
+            0
+        } else if until_delivery > 0 {
+            self.poll_seconds.min(u32::try_from(until_delivery).unwrap_or(u32::MAX))
+        } else {
+            self.poll_seconds
+        }
     }
 
     /// A lease that ran out while a result waited for the server brings its job again.
@@ -298,12 +336,7 @@ impl Daemon {
 
     /// Decides when to try again.
     async fn failed(&mut self, error: &deliver::Error) {
-        let (code, remedy) = match error {
-            deliver::Error::Server(error) => (error.log_code().to_owned(), error.remedy()),
-            deliver::Error::State(_) => ("state".to_owned(), Remedy::TryAgain(None)),
-            deliver::Error::Refused { code, .. } => (code.clone(), Remedy::TryAgain(None)),
-        };
-        let wait = match remedy {
+        let wait = match error.remedy() {
             Remedy::EnrollAgain if self.args.can_enroll_again() => match self.enroll_again().await {
                 Ok(()) => return,
                 Err(error) => {
@@ -317,7 +350,7 @@ impl Daemon {
         };
         self.contact_at = Instant::now() + wait;
         tracing::warn!(
-            error_code = code,
+            error_code = error.log_code(),
             retry_seconds = wait.as_secs(),
             waiting = self.outbox.spool.len(),
             %error,

@@ -107,6 +107,8 @@ pub async fn start(args: &RunArgs) -> Result<Daemon, Error> {
         unspooled: None,
         backoff: Backoff::default(),
         contact_at: Instant::now(),
+        delivery_backoff: Backoff::default(),
+        deliver_at: Instant::now(),
         delivered_at: Instant::now(),
         stops_when_idle: args.once,
     };
