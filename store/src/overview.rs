@@ -55,6 +55,10 @@ pub struct Totals {
     pub agents: i64,
     /// Of these, heard of in the last [`crate::agents::SILENT_AFTER`].
     pub agents_online: i64,
+    /// Jobs that wait for an agent.
+    pub jobs_queued: i64,
+    /// Jobs that an agent has taken.
+    pub jobs_running: i64,
     /// When the last result came in.
     pub last_result_at: Option<DateTime<Utc>>,
 }
@@ -69,6 +73,8 @@ pub async fn read<M: Mode>(tx: &mut TenantTx<M>) -> Result<Overview> {
              COALESCE(sum(open_medium), 0)::bigint AS open_medium, COALESCE(sum(open_low), 0)::bigint AS open_low,
              (SELECT count(*) FROM assets) AS assets, (SELECT count(*) FROM agents WHERE state = 'active') AS agents,
              (SELECT count(*) FROM agents WHERE state = 'active' AND last_seen_at > now() - make_interval(secs => $1)) AS agents_online,
+             (SELECT count(*) FROM shared.jobs WHERE state = 'queued' AND tenant_role = current_user) AS jobs_queued,
+             (SELECT count(*) FROM shared.jobs WHERE state = 'leased' AND tenant_role = current_user) AS jobs_running,
              (SELECT max(received_at) FROM runs) AS last_result_at
          FROM asset_scores",
     )

@@ -130,7 +130,8 @@ impl FromRequest<App> for AgentCall {
 
 fn proof(headers: &HeaderMap) -> Result<Proof<'_>> {
     let unauthenticated = Error::Unauthenticated;
-    let token = bearer(headers).ok_or(unauthenticated("An agent's token is needed: Authorization: Bearer tna_…"))?;
+    let token =
+        bearer(headers).ok_or(unauthenticated("An agent's token is needed. Send it as Authorization: Bearer."))?;
     let token = token.parse().map_err(|_| unauthenticated("This is not an agent's token."))?;
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let number = |name: &str| text(name).and_then(|value| value.parse::<i64>().ok()).filter(|number| *number >= 0);

@@ -66,11 +66,11 @@ pub async fn next(app: &App, call: &AgentCall) -> Result<PollResponse> {
 async fn first_look(app: &App, call: &AgentCall, request: &PollRequest) -> Result<(Vec<AgentJob>, Vec<Uuid>)> {
     let mut tx = app.db.tenant::<Write>(&call.tenant).await?;
     store::agents::seen(&mut tx, call.agent_id, &request.state).await?;
-    let rejected = if request.unchanged.is_empty() {
-        Vec::new()
-    } else {
-        store::runs::record_unchanged(&mut tx, call.agent_id, call.asset_id, &request.unchanged).await?
-    };
+    let rejected = store::runs::record_unchanged(&mut tx, call.agent_id, call.asset_id, &request.unchanged).await?;
+    // An unchanged run answers its job as an envelope would; a rejected one is still to come.
+    let answered: Vec<Uuid> =
+        request.unchanged.iter().map(|run| run.run_id).filter(|run| !rejected.contains(run)).collect();
+    store::jobs::finish(&mut tx, call.agent_id, &answered).await?;
     if !request.running.is_empty() {
         store::jobs::renew(&mut tx, call.agent_id, &request.running, LEASE).await?;
     }

@@ -88,12 +88,36 @@ fn finish(document: &mut Document) {
         } else {
             vec![requirement("bearer"), requirement("cookie")]
         };
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        for operation in operations.into_iter().flatten() {
+        let operations = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+            ("patch", &mut item.patch),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            operation.operation_id = Some(operation_id(method, path));
             add_errors(operation, path, !security.is_empty());
             operation.security = Some(security.clone());
         }
     }
+}
+
+/// `get_assets_by_id_facts`: unique, because method and path are; handlers' names (`list`) are not.
+fn operation_id(method: &str, path: &str) -> String {
+    let mut id = method.to_owned();
+    for segment in path.trim_start_matches("/v1").split('/').filter(|segment| !segment.is_empty()) {
+        id.push('_');
+        match segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}')) {
+            Some(parameter) => {
+                id.push_str("by_");
+                id.push_str(parameter);
+            }
+            None => id.push_str(&segment.replace('-', "_")),
+        }
+    }
+    id
 }
 
 fn requirement(name: &str) -> SecurityRequirement {
@@ -143,6 +167,7 @@ mod tests {
         assert_eq!(json["openapi"], "3.1.0");
         let paths = json["paths"].as_object().unwrap();
         assert!(paths.len() >= 25, "{}", paths.len());
+        let mut ids = std::collections::BTreeSet::new();
         for (path, item) in paths {
             assert!(path.starts_with("/v1/"), "{path}");
             for (method, operation) in item.as_object().unwrap() {
@@ -151,6 +176,7 @@ mod tests {
                 let is_open = OPEN.contains(&path.as_str());
                 assert_eq!(operation["security"].as_array().unwrap().is_empty(), is_open, "{method} {path}");
                 assert!(!operation["tags"].as_array().unwrap().is_empty(), "{method} {path}");
+                assert!(ids.insert(operation["operationId"].to_string()), "{method} {path}");
             }
         }
         for path in OPEN.iter().chain(&SIGNED) {
