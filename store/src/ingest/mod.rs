@@ -84,7 +84,7 @@ pub async fn apply(tx: &mut TenantTx<Write>, context: &IngestContext, envelope: 
         let states = states(tx, context.asset_id, &envelope.module).await?;
         let ids: Vec<Uuid> = incoming.by_id.keys().copied().collect();
         let findings = findings(tx, context.asset_id, &envelope.module, &ids).await?;
-        let plan = plan::plan(envelope, incoming, &severities, &context.weights, &states, &findings);
+        let plan = plan::plan(envelope, incoming, &severities, context.weights, &states, &findings);
         write::states(tx.connection()?, place, &envelope.version, &plan).await?;
         write::findings(tx.connection()?, place, &envelope.version, &plan).await?;
         write::scores(tx.connection()?, place, &plan).await?;

@@ -156,7 +156,7 @@ pub(super) fn plan(
     envelope: &Envelope,
     incoming: Incoming,
     severities: &HashMap<String, Severity>,
-    weights: &Weights,
+    weights: Weights,
     states: &HashMap<String, StoredState>,
     findings: &HashMap<Uuid, StoredFinding>,
 ) -> Plan {

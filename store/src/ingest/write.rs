@@ -148,9 +148,6 @@ pub(super) async fn findings(
     if plan.findings.is_empty() {
         return Ok(());
     }
-    fn each<'a, T>(plan: &'a Plan, field: impl Fn(&'a FindingWrite) -> T) -> Vec<T> {
-        plan.findings.iter().map(field).collect()
-    }
     sqlx::query(
         "INSERT INTO findings AS f (finding_id, asset_id, module, module_version, check_id, resource, severity, status, evidence,
              content_hash, run_id, first_seen_at, opened_at)
@@ -259,4 +256,9 @@ pub(super) async fn finish(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// One column of the findings to write.
+fn each<'a, T>(plan: &'a Plan, field: impl Fn(&'a FindingWrite) -> T) -> Vec<T> {
+    plan.findings.iter().map(field).collect()
 }

@@ -53,7 +53,7 @@ async fn ensure_once(db: &OwnerDb, tenant: &TenantRef, epoch: Option<Epoch>) -> 
     migrate::lock(tx.connection()?, schema.as_str()).await?;
     let observed = observe::read(tx.connection()?, &tenant.slug).await?;
     let version = Scope::Tenant.head().to_owned();
-    let (script, repaired, later) = match observed.state(tenant)? {
+    let (mut script, repaired, later) = match observed.state(tenant)? {
         DatabaseState::Ready => {
             tx.rollback().await?;
             return Ok(Ensured { has_changed: false, version, repaired: Vec::new() });
@@ -64,8 +64,10 @@ async fn ensure_once(db: &OwnerDb, tenant: &TenantRef, epoch: Option<Epoch>) -> 
             (upgrade(tenant, &schema, &observed, &now)?, observed.repairs, later)
         }
     };
-    let repairs: String = repaired.iter().map(|statement| format!("{statement};\n")).collect();
-    tx.script(script + &repairs).await?;
+    for statement in &repaired {
+        script.extend([statement.as_str(), ";\n"]);
+    }
+    tx.script(script).await?;
     tx.commit().await?;
     for migration in later {
         migrate::build_indexes(db, schema.as_str(), migration).await?;
@@ -105,7 +107,7 @@ fn upgrade(
     if !pending.is_empty() {
         // A tenant at work waits at most that long behind us; ensure tries again.
         script.push_str("SET LOCAL lock_timeout = '100ms';\n");
-        script.push_str(&format!("SET LOCAL search_path = {schema}, pg_temp;\n"));
+        script.extend(["SET LOCAL search_path = ", schema.as_str(), ", pg_temp;\n"]);
         for migration in pending {
             script.push_str(&migrate::step(schema.as_str(), migration)?);
         }
