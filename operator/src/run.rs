@@ -42,7 +42,7 @@ use crds::tenant::Tenant;
 /// How often the figures of all tenants are read: one statement.
 const FIGURES_PERIOD: Duration = Duration::from_secs(5);
 /// How often the rows of all tenants are read: one statement.
-const ROWS_PERIOD: Duration = Duration::from_secs(60);
+const ROWS_PERIOD: Duration = Duration::from_mins(1);
 /// How soon what prepares an outside system is tried again.
 const PREPARE_RETRY: Duration = Duration::from_secs(2);
 /// How long a new leader waits for Postgres, which saves a statement for each tenant.
@@ -101,10 +101,10 @@ pub async fn run(config: Config) -> Result<(), Error> {
         }
     });
 
-    let (give_back, given_back) = oneshot::channel::<()>();
+    let (hand_over, asked) = oneshot::channel::<()>();
     let election = tokio::spawn(elector.run(async move {
         // Dropped or sent: both mean stop.
-        let _ = given_back.await;
+        let _ = asked.await;
     }));
     let leading = async {
         synced.wait().await;
@@ -126,7 +126,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         tasks.shutdown().await;
         context.lanes.drain(DRAIN_LIMIT).await;
     }
-    drop(give_back);
+    drop(hand_over);
     // The elector gives the lease back within its own request limit.
     let _ = timeout(DRAIN_LIMIT, election).await;
     outcome

@@ -90,6 +90,7 @@ async fn reconcile<S: Satellite>(object: Arc<S::Object>, ctx: Arc<Context>) -> R
     done
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the controller calls it so")]
 fn on_error<S: Satellite>(object: Arc<S::Object>, error: &Error, _: Arc<Context>) -> Action {
     tracing::warn!(kind = kind::<S>(), object = %object.name_any(), %error, "a pass failed");
     Action::requeue(Duration::from_secs(5))

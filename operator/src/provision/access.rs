@@ -21,7 +21,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
 ];
 const RESOURCES: [&str; 3] = ["scanschedules", "alertrules", "cloudaccounts"];
 
-/// Provisions Roles and RoleBindings.
+/// Provisions Roles and their bindings.
 pub struct Access;
 
 impl Provisioner for Access {

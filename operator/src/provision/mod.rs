@@ -107,6 +107,10 @@ pub trait Provisioner: Send + Sync + 'static {
     }
 }
 
+type Preview = for<'a> fn(&'a Systems, &'a ValidTenant) -> BoxFuture<'a, Result<Vec<String>, Error>>;
+type Ensure = fn(Systems, Arc<ValidTenant>) -> BoxFuture<'static, Result<Note, Error>>;
+type Remove = for<'a> fn(&'a Systems, &'a TenantRef, Stage) -> BoxFuture<'a, Result<(), Error>>;
+
 /// A provisioner as the pipeline holds it.
 pub struct Entry {
     /// The condition it answers for.
@@ -118,11 +122,11 @@ pub struct Entry {
     /// The digest of what is desired.
     pub digest: fn(&ValidTenant) -> String,
     /// Observe and plan, in words.
-    pub preview: for<'a> fn(&'a Systems, &'a ValidTenant) -> BoxFuture<'a, Result<Vec<String>, Error>>,
+    pub preview: Preview,
     /// Observe, plan and apply.
-    pub ensure: fn(Systems, Arc<ValidTenant>) -> BoxFuture<'static, Result<Note, Error>>,
+    pub ensure: Ensure,
     /// Remove.
-    pub remove: for<'a> fn(&'a Systems, &'a TenantRef, Stage) -> BoxFuture<'a, Result<(), Error>>,
+    pub remove: Remove,
 }
 
 const fn entry<P: Provisioner>() -> Entry {

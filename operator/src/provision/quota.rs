@@ -1,4 +1,4 @@
-//! ResourceQuota and LimitRange of the tenant's namespace. Without limits there is neither; with them every container
+//! `ResourceQuota` and `LimitRange` of the tenant's namespace. Without limits there is neither; with them every container
 //! gets defaults, because a quota on CPU or memory refuses a pod that names none.
 
 use serde_json::{Map, Value, json};

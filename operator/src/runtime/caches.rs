@@ -1,7 +1,7 @@
 //! What the watches know: tenants whole, their children and nodes as metadata. A pass reads only here, so that a thousand
 //! tenants cost one LIST for each kind and no GET.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -127,10 +127,10 @@ impl Children {
     }
 
     /// Forgets the children of a kind that a fresh LIST did not hold.
-    fn keep_only(&self, kind: Kind, listed: &HashMap<Key, ()>) -> Vec<String> {
+    fn keep_only(&self, kind: Kind, listed: &HashSet<Key>) -> Vec<String> {
         let mut children = self.by_key.write().unwrap_or_else(PoisonError::into_inner);
         let missing: Vec<Key> =
-            children.keys().filter(|key| key.kind == kind && !listed.contains_key(*key)).cloned().collect();
+            children.keys().filter(|key| key.kind == kind && !listed.contains(*key)).cloned().collect();
         missing.iter().filter_map(|key| children.remove(key)).map(|entry| entry.seen.slug).collect()
     }
 }
@@ -188,7 +188,7 @@ where
     let api: Api<PartialObjectMeta<K>> = Api::all(client);
     let events = watcher(api, watcher::Config::default().labels(MANAGED_SELECTOR)).default_backoff();
     pin_mut!(events);
-    let mut listed = HashMap::new();
+    let mut listed = HashSet::new();
     while let Some(event) = events.next().await {
         let touched = match event {
             Ok(Event::Init) => {
@@ -197,7 +197,7 @@ where
             }
             Ok(Event::InitApply(object)) => {
                 let key = crate::systems::child::key_of(kind, &object);
-                listed.insert(key.clone(), ());
+                listed.insert(key.clone());
                 children.saw(key, &object.metadata).into_iter().collect()
             }
             Ok(Event::InitDone) => {
@@ -232,7 +232,7 @@ pub async fn watch_nodes(client: Client, nodes: Arc<Nodes>, triggers: Triggers, 
     while let Some(event) = events.next().await {
         let mut touched = Vec::new();
         let mut owners = |labels: Option<&BTreeMap<String, String>>| {
-            touched.extend(labels.and_then(|l| l.get(LABEL_TENANT)).cloned())
+            touched.extend(labels.and_then(|l| l.get(LABEL_TENANT)).cloned());
         };
         match event {
             Ok(Event::Init) => listed.clear(),
@@ -241,9 +241,11 @@ pub async fn watch_nodes(client: Client, nodes: Arc<Nodes>, triggers: Triggers, 
             }
             Ok(Event::InitDone) => {
                 let fresh = std::mem::take(&mut listed);
-                fresh.values().for_each(|labels| owners(Some(labels)));
-                let old = std::mem::replace(&mut *nodes.by_name.write().unwrap_or_else(PoisonError::into_inner), fresh);
-                old.values().for_each(|labels| owners(Some(labels)));
+                let mut by_name = nodes.by_name.write().unwrap_or_else(PoisonError::into_inner);
+                for labels in fresh.values().chain(by_name.values()) {
+                    owners(Some(labels));
+                }
+                *by_name = fresh;
                 synced.done("Node");
             }
             Ok(Event::Apply(node)) => {

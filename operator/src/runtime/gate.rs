@@ -87,7 +87,7 @@ impl Gate {
     /// A call was answered, well or badly.
     pub fn answered(&self) {
         *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = 0;
-        self.open.send_if_modified(|open| std::mem::take(open));
+        self.open.send_if_modified(std::mem::take);
     }
 
     /// A call got no answer.

@@ -28,7 +28,7 @@ use crds::conditions::ConditionType;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Back-off of one tenant's work on one system.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(60);
+const LAST_RETRY: Duration = Duration::from_mins(1);
 /// What a person must change is looked at again that often.
 const STALLED_RETRY: Duration = Duration::from_secs(20);
 /// How often a system whose breaker is open is asked whether it is back.
@@ -181,9 +181,9 @@ impl Lanes {
         let mut pass = Pass::default();
         for entry in entries {
             let condition = entry.condition;
-            let lane = lanes.get(&(tenant.reference.slug.to_string(), condition));
+            let known = lanes.get(&(tenant.reference.slug.to_string(), condition));
             // Finished between the end of the wait and now: its trigger may already be on the way, which is harmless.
-            let late = lane
+            let late = known
                 .filter(|lane| !lane.is_running && started.contains(&condition))
                 .and_then(|lane| lane.settled.clone());
             let result = results.get(&condition).cloned().or_else(|| late.map(|settled| settled.result));
@@ -194,7 +194,7 @@ impl Lanes {
                 None => entry.needs.first().map_or(Outcome::Underway, |need| Outcome::Waiting(*need)),
             };
             pass.outcomes.push((condition, outcome));
-            if let Some(until) = lane.and_then(|lane| lane.settled.as_ref()).map(|settled| settled.until) {
+            if let Some(until) = known.and_then(|lane| lane.settled.as_ref()).map(|settled| settled.until) {
                 pass.due = Some(pass.due.map_or(until, |due| due.min(until)));
             }
         }

@@ -78,7 +78,7 @@ impl Lead {
 
     /// A lead that is always held, for what a person starts at a terminal and for tests of single parts.
     pub fn for_tool() -> Self {
-        let far = Instant::now() + Duration::from_secs(365 * 86_400);
+        let far = Instant::now() + Duration::from_hours(365 * 24);
         let (_, term) = watch::channel(Some(Term { epoch: 0, until: far }));
         Self { term, raise: Arc::new(watch::channel(0).0) }
     }
@@ -127,18 +127,17 @@ impl Elector {
     /// Waits for the lead, holds it until it is lost or `stop` resolves (then it is given back), and returns.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
-        let held = loop {
+        let (mut lease, since) = loop {
             tokio::select! {
                 () = &mut stop => return,
-                step = self.attempt() => match step {
-                    Ok(Step::Leading(lease, since)) => break Some((lease, since)),
+                tried = self.attempt() => match tried {
+                    Ok(Step::Leading(lease, since)) => break (lease, since),
                     Ok(Step::Standby) => {}
                     Err(error) => tracing::warn!(%error, "the lease could not be read or taken"),
                 },
             }
             tokio::select! { () = &mut stop => return, () = sleep(PERIOD) => {} }
         };
-        let Some((mut lease, since)) = held else { return };
         let mut until = since + self.duration;
         self.publish(&lease, until);
         tracing::info!(epoch = transitions(&lease), "this replica leads");
@@ -150,7 +149,7 @@ impl Elector {
             let asked = Instant::now();
             match self.renew(&lease).await {
                 Ok(Some(renewed)) => {
-                    lease = Box::new(renewed);
+                    *lease = renewed;
                     until = asked + self.duration;
                     self.publish(&lease, until);
                 }

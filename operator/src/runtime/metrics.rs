@@ -128,7 +128,7 @@ impl Metrics {
         self.status_writes.inc();
     }
 
-    /// All of them in the OpenMetrics text format.
+    /// All of them in the text format of `OpenMetrics`.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;

@@ -204,6 +204,7 @@ pub async fn reconcile(tenant: Arc<Tenant>, ctx: Arc<Context>) -> Result<Action,
 }
 
 /// What becomes of a tenant whose pass failed as a whole: its own API calls did.
+#[allow(clippy::needless_pass_by_value, reason = "the controller calls it so")]
 pub fn on_error(tenant: Arc<Tenant>, error: &Error, _: Arc<Context>) -> Action {
     let report = error.report();
     tracing::warn!(tenant = %tenant.name_any(), reason = report.reason, message = report.message, "a pass failed");
@@ -247,7 +248,7 @@ async fn provision(ctx: &Context, tenant: &Tenant, slug: &Slug) -> Result<Action
         }
     };
     finalizer::ensure(ctx, tenant).await?;
-    suspend(ctx, &valid).await;
+    let is_recorded = suspend(ctx, &valid).await;
     let Pass { outcomes, due } = ctx.lanes.pass(&ctx.systems, &valid, |entry| !ctx.has(entry)).await;
     let (figures, later) = ctx.figures(tenant, &valid);
     let schema_version = store::migrate::Scope::Tenant.head().parse().unwrap_or_default();
@@ -257,7 +258,8 @@ async fn provision(ctx: &Context, tenant: &Tenant, slug: &Slug) -> Result<Action
     let grace =
         status::grace_left(&written, Timestamp::now()).and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs);
     let due = due.map(|at| at.saturating_duration_since(Instant::now()));
-    let next = [due, later, grace].into_iter().flatten().min();
+    let unrecorded = (!is_recorded).then_some(RETRY * 5);
+    let next = [due, later, grace, unrecorded].into_iter().flatten().min();
     Ok(next.map_or_else(Action::await_change, |wait| Action::requeue(wait.max(Duration::from_millis(100)))))
 }
 
@@ -292,19 +294,21 @@ async fn take_up(ctx: &Context, row: &TenantRow) -> Result<(), Error> {
     Ok(())
 }
 
-/// Copies the product's switch to the row, where agents and sign-ins look for it.
-async fn suspend(ctx: &Context, valid: &ValidTenant) {
-    let Some(row) = ctx.registry.get(&valid.reference.slug) else { return };
+/// Copies the product's switch to the row, where agents and sign-ins look for it; whether it says so now.
+async fn suspend(ctx: &Context, valid: &ValidTenant) -> bool {
+    let Some(row) = ctx.registry.get(&valid.reference.slug) else { return false };
     let state = if valid.is_suspended { TenantState::Suspended } else { TenantState::Active };
     if row.state == state {
-        return;
+        return true;
     }
     let progress = Progress { state, step: String::new(), purge_after: None };
     let action = if valid.is_suspended { "tenant.suspended" } else { "tenant.activated" };
     let audit = [(action, json!({ "tenant": valid.reference.slug }))];
-    if let Err(error) = ctx.registry.advance(&row, &progress, ctx.lanes.gate(System::Postgres), &audit).await {
+    let done = ctx.registry.advance(&row, &progress, ctx.lanes.gate(System::Postgres), &audit).await;
+    if let Err(error) = &done {
         tracing::warn!(tenant = %valid.reference.slug, %error, "the switch of the tenant could not be recorded; the next pass tries again");
     }
+    done.is_ok()
 }
 
 /// Counts tenants by their Ready, for the metrics.

@@ -97,7 +97,7 @@ impl Registry {
             tx.commit().await?;
             Ok(row)
         };
-        self.remember(slug, bounded(gate, work).await?)
+        Ok(self.remember(bounded(gate, work).await?))
     }
 
     /// The row of a slug as it is in Postgres now, if there is one.
@@ -108,19 +108,16 @@ impl Registry {
             tx.rollback().await?;
             Ok(row)
         };
-        let row = bounded(gate, work).await?;
-        match &row {
-            Some(row) => self.remember(slug, row.clone()).map(Some),
-            None => {
-                self.known().rows.remove(slug.as_str());
-                Ok(None)
-            }
-        }
+        let Some(row) = bounded(gate, work).await? else {
+            self.forget(slug.as_str());
+            return Ok(None);
+        };
+        Ok(Some(self.remember(row)))
     }
 
-    fn remember(&self, slug: &Slug, row: TenantRow) -> Result<TenantRow, Error> {
-        self.known().rows.insert(slug.to_string(), row.clone());
-        Ok(row)
+    fn remember(&self, row: TenantRow) -> TenantRow {
+        self.known().rows.insert(row.tenant.slug.to_string(), row.clone());
+        row
     }
 
     /// Records where a tenant is in its life, with what a caller has to write beside it, in one fenced transaction.
@@ -143,7 +140,7 @@ impl Registry {
         bounded(gate, work).await?;
         let Progress { state, step, purge_after } = progress.clone();
         let row = TenantRow { state, step, purge_after, updated_at: Utc::now(), ..row.clone() };
-        self.remember(&row.tenant.slug.clone(), row)
+        Ok(self.remember(row))
     }
 
     /// How many tenants ended their offboarding since `since`.

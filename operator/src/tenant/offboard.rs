@@ -254,7 +254,7 @@ async fn release_without_row(ctx: &Context, tenant: &Tenant, slug: &Slug) -> Res
     finalizer::remove(ctx, tenant).await
 }
 
-/// Whether the CustomResourceDefinition of tenants is being deleted. Asked of the API server itself: a cache may not know
+/// Whether the definition (CRD) of tenants is being deleted. Asked of the API server itself: a cache may not know
 /// yet, and being wrong would delete customers.
 async fn is_kind_leaving(ctx: &Context) -> Result<bool, Error> {
     let api: Api<CustomResourceDefinition> = Api::all(ctx.client.clone());

@@ -115,8 +115,7 @@ pub fn next(facts: &Facts<'_>) -> TenantStatus {
             if is_true(&sheet.conditions, ConditionType::Ready) {
                 let (now_ready, reason, message) = (Status::False, REASON_DEGRADED, *message);
                 sheet.set(ConditionType::Ready, now_ready, reason, message);
-            } else if !get(&sheet.conditions, ConditionType::Ready).is_some_and(|ready| ready.reason == REASON_DEGRADED)
-            {
+            } else if get(&sheet.conditions, ConditionType::Ready).is_none_or(|ready| ready.reason != REASON_DEGRADED) {
                 sheet.set(ConditionType::Ready, Status::Unknown, reason, message);
             }
             sheet.set(ConditionType::Reconciling, Status::True, reason, message);
@@ -184,7 +183,9 @@ fn provisioned(sheet: &mut Sheet, tenant: &ValidTenant, outcomes: &[(ConditionTy
     let reported = outcomes.iter().map(|(kind, _)| kind.as_str());
     let unreported: Vec<ConditionType> =
         components().filter(|kind| !reported.clone().any(|r| r == kind.as_str())).collect();
-    unreported.into_iter().for_each(|kind| sheet.clear(kind));
+    for kind in unreported {
+        sheet.clear(kind);
+    }
 
     let mut stalled = None;
     let mut failing = None;
@@ -243,9 +244,9 @@ fn provisioned(sheet: &mut Sheet, tenant: &ValidTenant, outcomes: &[(ConditionTy
     let (why, what) = (if pending.is_some() { REASON_PROGRESSING.to_owned() } else { reason.clone() }, message.clone());
     sheet.set(ConditionType::Ready, status, &reason, &message);
     if is_working {
-        sheet.set(ConditionType::Reconciling, Status::True, &why, &what)
+        sheet.set(ConditionType::Reconciling, Status::True, &why, &what);
     } else {
-        sheet.clear(ConditionType::Reconciling)
+        sheet.clear(ConditionType::Reconciling);
     }
     match stalled {
         Some((reason, message)) => sheet.set(ConditionType::Stalled, Status::True, &reason, &message),
