@@ -40,9 +40,12 @@ async fn children_come_back(stage: &Stage, kind: &str, namespace: &str) {
     let ours = ListParams::default().labels("tenantra.io/tenant=acme");
     for object in api.list(&ours).await.unwrap() {
         let (name, uid) = (object.metadata.name.unwrap(), object.metadata.uid);
-        api.delete(&name, &Default::default()).await.unwrap();
+        api.delete(&name, &kube::api::DeleteParams::default()).await.unwrap();
         until(BACK, &format!("{kind} {namespace}/{name} is back"), async || {
-            Ok(api.get_opt(&name).await?.is_some_and(|there| there.metadata.uid != uid && there.metadata.deletion_timestamp.is_none()))
+            Ok(api
+                .get_opt(&name)
+                .await?
+                .is_some_and(|there| there.metadata.uid != uid && there.metadata.deletion_timestamp.is_none()))
         })
         .await
         .unwrap();
@@ -51,16 +54,52 @@ async fn children_come_back(stage: &Stage, kind: &str, namespace: &str) {
 
 async fn edits_are_taken_back(stage: &Stage) {
     let cases = [
-        ("ResourceQuota", "tenant-acme", "tenantra", json!({ "spec": { "hard": { "pods": "5000" } } }), "/spec/hard/pods"),
+        (
+            "ResourceQuota",
+            "tenant-acme",
+            "tenantra",
+            json!({ "spec": { "hard": { "pods": "5000" } } }),
+            "/spec/hard/pods",
+        ),
         ("LimitRange", "tenant-acme", "tenantra", json!({ "spec": { "limits": [] } }), "/spec/limits"),
         ("NetworkPolicy", "tenant-acme", "allow-api", json!({ "spec": { "egress": [{}] } }), "/spec/egress"),
-        ("Role", "tenant-acme", "tenantra-user", json!({ "rules": [{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }] }), "/rules"),
+        (
+            "Role",
+            "tenant-acme",
+            "tenantra-user",
+            json!({ "rules": [{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }] }),
+            "/rules",
+        ),
         ("RoleBinding", "tenant-acme", "tenantra-admin", json!({ "subjects": [] }), "/subjects"),
-        ("ServiceAccount", "tenant-acme", "tenantra-workload", json!({ "automountServiceAccountToken": true }), "/automountServiceAccountToken"),
+        (
+            "ServiceAccount",
+            "tenant-acme",
+            "tenantra-workload",
+            json!({ "automountServiceAccountToken": true }),
+            "/automountServiceAccountToken",
+        ),
         ("ConfigMap", "tenantra-agent-acme", "tenantra-ca", json!({ "data": { "ca.crt": "another" } }), "/data"),
-        ("DaemonSet", "tenantra-agent-acme", "tenantra-agent", json!({ "spec": { "template": { "spec": { "nodeSelector": { "tenantra.io/tenant": "other" } } } } }), "/spec/template/spec/nodeSelector"),
-        ("Role", "tenant-acme", "tenantra-admin", json!({ "metadata": { "labels": { "tenantra.io/tenant": null } } }), "/metadata/labels"),
-        ("Role", "tenant-acme", "tenantra-admin", json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "me" } } }), "/metadata/labels"),
+        (
+            "DaemonSet",
+            "tenantra-agent-acme",
+            "tenantra-agent",
+            json!({ "spec": { "template": { "spec": { "nodeSelector": { "tenantra.io/tenant": "other" } } } } }),
+            "/spec/template/spec/nodeSelector",
+        ),
+        (
+            "Role",
+            "tenant-acme",
+            "tenantra-admin",
+            json!({ "metadata": { "labels": { "tenantra.io/tenant": null } } }),
+            "/metadata/labels",
+        ),
+        (
+            "Role",
+            "tenant-acme",
+            "tenantra-admin",
+            json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "me" } } }),
+            "/metadata/labels",
+        ),
     ];
     for (kind, namespace, name, edit, path) in cases {
         let api = stage.objects(kind, namespace);
@@ -68,14 +107,18 @@ async fn edits_are_taken_back(stage: &Stage) {
         let before = at(&api.get(name).await.unwrap());
         let after = at(&api.patch(name, &PatchParams::default(), &Patch::Merge(&edit)).await.unwrap());
         assert_ne!(before, after, "{kind} {name}: the edit changed something");
-        until(BACK, &format!("{kind} {namespace}/{name} is as it was"), async || Ok(at(&api.get(name).await?) == before)).await.unwrap();
+        until(BACK, &format!("{kind} {namespace}/{name} is as it was"), async || {
+            Ok(at(&api.get(name).await?) == before)
+        })
+        .await
+        .unwrap();
     }
 }
 
 async fn a_namespace_comes_back(stage: &Stage) {
     let api: Api<Namespace> = Api::all(stage.client.clone());
     let uid = api.get("tenant-acme").await.unwrap().metadata.uid;
-    api.delete("tenant-acme", &Default::default()).await.unwrap();
+    api.delete("tenant-acme", &kube::api::DeleteParams::default()).await.unwrap();
     until(LONG, "the namespace is made anew", async || {
         Ok(api.get_opt("tenant-acme").await?.is_some_and(|there| there.metadata.uid != uid))
     })
@@ -107,7 +150,9 @@ async fn outside_systems_are_repaired_at_the_next_resync(stage: &Stage) {
 
 async fn a_node_of_the_tenant_is_counted(stage: &Stage) {
     stage.wait("acme", "AgentsReady", "True", "NoNodes").await;
-    let node: Node = serde_json::from_value(json!({ "metadata": { "name": "n1", "labels": { "tenantra.io/tenant": "acme" } } })).unwrap();
+    let node: Node =
+        serde_json::from_value(json!({ "metadata": { "name": "n1", "labels": { "tenantra.io/tenant": "acme" } } }))
+            .unwrap();
     Api::<Node>::all(stage.client.clone()).create(&PostParams::default(), &node).await.unwrap();
     let tenant = stage.wait("acme", "AgentsReady", "False", "WaitingForAgents").await;
     assert_eq!(tenant.status.unwrap().agents.unwrap().desired, 1);
@@ -119,7 +164,8 @@ async fn a_node_of_the_tenant_is_counted(stage: &Stage) {
         .body(Vec::new())
         .unwrap();
     let table: Value = stage.client.request(request).await.unwrap();
-    let names: Vec<&str> = table["columnDefinitions"].as_array().unwrap().iter().filter_map(|c| c["name"].as_str()).collect();
+    let names: Vec<&str> =
+        table["columnDefinitions"].as_array().unwrap().iter().filter_map(|c| c["name"].as_str()).collect();
     for column in ["PLAN", "READY", "SCORE", "AGENTS", "AGE"] {
         assert!(names.contains(&column), "{names:?}");
     }

@@ -45,8 +45,10 @@ async fn openbao_that_hangs_or_dies_stops_nobody_else_and_heals() {
     eprintln!("eight tenants had all but OpenBao after {} ms", started.elapsed().as_millis());
     // What somebody deletes still comes back at once.
     let roles = stage.objects("Role", "tenant-before");
-    roles.delete("tenantra-admin", &Default::default()).await.unwrap();
-    until(Duration::from_secs(5), "the role is back", async || Ok(roles.get_opt("tenantra-admin").await?.is_some())).await.unwrap();
+    roles.delete("tenantra-admin", &kube::api::DeleteParams::default()).await.unwrap();
+    until(Duration::from_secs(5), "the role is back", async || Ok(roles.get_opt("tenantra-admin").await?.is_some()))
+        .await
+        .unwrap();
 
     signal(pid, Signal::CONT);
     stage.ready("before").await;
@@ -67,17 +69,23 @@ async fn postgres_that_hangs_or_dies_stops_nobody_else_and_heals() {
     stage.ready("before").await;
 
     let frozen = family(stage.world.postgres.pid().unwrap());
-    frozen.iter().for_each(|pid| signal(*pid, Signal::STOP));
+    for pid in &frozen {
+        signal(*pid, Signal::STOP);
+    }
     let tenant = stage.wait("before", "DatabaseReady", "False", "PostgresUnavailable").await;
     assert_eq!(says(&tenant, "Ready").unwrap().0, "True");
     // Who is known is still repaired elsewhere; who is new has to wait for an identity and says so.
     let roles = stage.objects("Role", "tenant-before");
-    roles.delete("tenantra-admin", &Default::default()).await.unwrap();
-    until(Duration::from_secs(5), "the role is back", async || Ok(roles.get_opt("tenantra-admin").await?.is_some())).await.unwrap();
+    roles.delete("tenantra-admin", &kube::api::DeleteParams::default()).await.unwrap();
+    until(Duration::from_secs(5), "the role is back", async || Ok(roles.get_opt("tenantra-admin").await?.is_some()))
+        .await
+        .unwrap();
     stage.apply("during", json!({})).await;
     stage.wait("during", "Ready", "Unknown", "PostgresUnavailable").await;
 
-    frozen.iter().for_each(|pid| signal(*pid, Signal::CONT));
+    for pid in &frozen {
+        signal(*pid, Signal::CONT);
+    }
     stage.ready("during").await;
     stage.ready("before").await;
 

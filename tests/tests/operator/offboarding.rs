@@ -24,7 +24,9 @@ async fn a_retained_tenant_keeps_its_data_and_its_slug() {
     assert_eq!(stage.ask("SELECT state FROM shared.tenants WHERE slug = 'acme'").await, "retained");
     assert_eq!(stage.ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_acme'").await, "1");
     assert!(namespaces.get_opt("tenant-acme").await.unwrap().is_some());
-    until(LONG, "the agents are gone", async || Ok(namespaces.get_opt("tenantra-agent-acme").await?.is_none())).await.unwrap();
+    until(LONG, "the agents are gone", async || Ok(namespaces.get_opt("tenantra-agent-acme").await?.is_none()))
+        .await
+        .unwrap();
     // Nobody gets in, but the secrets are kept.
     assert!(stage.bao("GET", "sys/policies/acl/tenant_acme_policy", None).await.is_none());
     assert!(stage.bao("GET", "auth/token/roles/tenant_acme", None).await.is_none());
@@ -91,7 +93,7 @@ async fn deleting_the_kind_releases_its_tenants_and_removes_nothing() {
     let id = stage.ready("acme").await.status.unwrap().tenant_id.unwrap();
 
     let kinds: Api<CustomResourceDefinition> = Api::all(stage.client.clone());
-    kinds.delete("tenants.tenantra.io", &Default::default()).await.unwrap();
+    kinds.delete("tenants.tenantra.io", &kube::api::DeleteParams::default()).await.unwrap();
     until(LONG, "the kind is gone", async || Ok(kinds.get_opt("tenants.tenantra.io").await?.is_none())).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(stage.ask("SELECT state FROM shared.tenants WHERE slug = 'acme'").await, "active");
@@ -111,7 +113,7 @@ async fn a_tenant_that_was_never_made_anywhere_goes_at_once() {
     // No operator leads: the object has no finalizer, or one that a dead operator left.
     stage.apply("acme", json!({})).await;
     let body = json!({ "metadata": { "finalizers": ["tenantra.io/offboard"] } });
-    stage.tenants.patch("acme", &Default::default(), &kube::api::Patch::Merge(body)).await.unwrap();
+    stage.tenants.patch("acme", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(body)).await.unwrap();
     stage.delete("acme").await;
     let _operator = stage.operator("one", &[]);
     stage.gone("acme").await;

@@ -25,7 +25,10 @@ async fn a_purge_takes_two_people_and_leaves_nothing() {
     let _operator = stage.operator("one", &[]);
     stage.apply("acme", json!({ "deletionPolicy": "Purge", "purgeAfter": "1s" })).await;
     let id = stage.ready("acme").await.status.unwrap().tenant_id.unwrap();
-    stage.bao("POST", "secret/data/tenants/acme/deep/smtp", Some(json!({ "data": { "password": "x" } }))).await.unwrap();
+    stage
+        .bao("POST", "secret/data/tenants/acme/deep/smtp", Some(json!({ "data": { "password": "x" } })))
+        .await
+        .unwrap();
 
     let [ada, bob, eve] = [client(&stage, "ada").await, client(&stage, "bob").await, client(&stage, "eve").await];
     assert!(refusal(&eve, CISO, "eve").await.contains("verb approve-purge"));
@@ -35,7 +38,8 @@ async fn a_purge_takes_two_people_and_leaves_nothing() {
     approve(&bob, COMPLIANCE, "bob").await.unwrap();
     assert!(refusal(&bob, CISO, "bob").await.contains("never changed"));
     let moved = json!({ "spec": { "database": { "instance": "second" } } });
-    let moved = Api::<Tenant>::all(ada.clone()).patch("acme", &PatchParams::default(), &Patch::Merge(moved)).await.unwrap_err();
+    let moved =
+        Api::<Tenant>::all(ada.clone()).patch("acme", &PatchParams::default(), &Patch::Merge(moved)).await.unwrap_err();
     assert!(moved.to_string().contains("verb move"), "{moved}");
 
     stage.delete("acme").await;
@@ -48,8 +52,13 @@ async fn a_purge_takes_two_people_and_leaves_nothing() {
     assert_eq!(stage.ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_acme'").await, "0");
     assert_eq!(stage.ask("SELECT count(*) FROM pg_roles WHERE rolname = 'tenant_acme'").await, "0");
     for path in [
-        "sys/policies/acl/tenant_acme_policy", "auth/token/roles/tenant_acme", "auth/kubernetes/role/tenant-acme",
-        "transit/keys/tenant-acme", "transit/keys/audit-acme", "pki/roles/tenant-acme", "secret/metadata/tenants/acme/deep/smtp",
+        "sys/policies/acl/tenant_acme_policy",
+        "auth/token/roles/tenant_acme",
+        "auth/kubernetes/role/tenant-acme",
+        "transit/keys/tenant-acme",
+        "transit/keys/audit-acme",
+        "pki/roles/tenant-acme",
+        "secret/metadata/tenants/acme/deep/smtp",
         "secret/metadata/tenants/acme/.tenantra",
     ] {
         assert!(stage.bao("GET", path, None).await.is_none(), "{path} is left");
@@ -77,7 +86,10 @@ async fn without_approvals_nothing_is_purged() {
     }
     tokio::time::sleep(std::time::Duration::from_secs(13)).await;
     assert_eq!(stage.ask("SELECT count(*) FROM shared.tenants WHERE state = 'offboarded'").await, "2");
-    assert_eq!(stage.ask("SELECT count(*) FROM pg_namespace WHERE nspname IN ('tenant_same', 'tenant_none')").await, "2");
+    assert_eq!(
+        stage.ask("SELECT count(*) FROM pg_namespace WHERE nspname IN ('tenant_same', 'tenant_none')").await,
+        "2"
+    );
 }
 
 async fn client(stage: &Stage, user: &str) -> Client {
@@ -96,7 +108,10 @@ async fn refusal(client: &Client, key: &str, value: &str) -> String {
 async fn allow(stage: &Stage, user: &str, verbs: &[&str]) {
     let rbac = |kind: &str| ApiResource::from_gvk(&GroupVersionKind::gvk("rbac.authorization.k8s.io", "v1", kind));
     let documents = [
-        ("ClusterRole", json!({ "rules": [{ "apiGroups": ["tenantra.io"], "resources": ["tenants"], "verbs": verbs }] })),
+        (
+            "ClusterRole",
+            json!({ "rules": [{ "apiGroups": ["tenantra.io"], "resources": ["tenants"], "verbs": verbs }] }),
+        ),
         (
             "ClusterRoleBinding",
             json!({

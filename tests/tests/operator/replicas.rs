@@ -30,7 +30,10 @@ async fn killed_at_random_moments_it_finishes_and_doubles_nothing() {
     }
     assert_eq!(stage.ask("SELECT count(*) FROM shared.tenants").await, TENANTS.to_string());
     assert_eq!(stage.ask("SELECT count(DISTINCT tenant_id) FROM shared.tenants").await, TENANTS.to_string());
-    assert_eq!(stage.ask("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'tenant\\_t%'").await, TENANTS.to_string());
+    assert_eq!(
+        stage.ask("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'tenant\\_t%'").await,
+        TENANTS.to_string()
+    );
     for number in 0..TENANTS {
         let slug = format!("t{number}");
         let tenant = stage.tenants.get(&slug).await.unwrap();

@@ -64,7 +64,7 @@ async fn suspension_pauses_and_requests(stage: &Stage) {
     stage.annotate("acme", "tenantra.io/reconcile", "disabled").await;
     stage.wait("acme", "Paused", "True", "").await;
     let roles = stage.objects("Role", "tenant-acme");
-    roles.delete("tenantra-admin", &Default::default()).await.unwrap();
+    roles.delete("tenantra-admin", &kube::api::DeleteParams::default()).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     assert!(roles.get_opt("tenantra-admin").await.unwrap().is_none(), "a paused tenant is left alone");
     stage.annotate("acme", "tenantra.io/reconcile", "enabled").await;
@@ -75,22 +75,32 @@ async fn suspension_pauses_and_requests(stage: &Stage) {
 
 async fn create<K>(stage: &Stage, namespace: &str, kind: &str, name: &str, spec: &Value)
 where
-    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Serialize
+        + std::fmt::Debug,
 {
-    let body = json!({ "apiVersion": "tenantra.io/v1alpha1", "kind": kind, "metadata": { "name": name }, "spec": spec });
+    let body =
+        json!({ "apiVersion": "tenantra.io/v1alpha1", "kind": kind, "metadata": { "name": name }, "spec": spec });
     let object: K = serde_json::from_value(body).unwrap();
     Api::<K>::namespaced(stage.client.clone(), namespace).create(&PostParams::default(), &object).await.unwrap();
 }
 
 async fn expect<K>(stage: &Stage, namespace: &str, name: &str, condition: &str, status: &str, reason: &str)
 where
-    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Serialize
+        + std::fmt::Debug,
 {
     let api = Api::<K>::namespaced(stage.client.clone(), namespace);
     eventually(LONG, &format!("{name} has {condition}={status} {reason}"), async || {
         let object = serde_json::to_value(api.get(name).await?)?;
         let conditions = object.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-        let found = conditions.iter().find(|c| c["type"] == condition).map(|c| (c["status"].clone(), c["reason"].clone()));
+        let found =
+            conditions.iter().find(|c| c["type"] == condition).map(|c| (c["status"].clone(), c["reason"].clone()));
         anyhow::ensure!(found == Some((status.into(), reason.into())), "it says {found:?}");
         Ok(Some(()))
     })

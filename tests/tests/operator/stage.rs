@@ -19,7 +19,7 @@ use tests::harness::{World, eventually, program, until};
 use crds::tenant::Tenant;
 
 /// Longer than anything here takes on a busy machine of two cores.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_mins(1);
 /// What is deleted or edited by hand is back within this.
 pub const BACK: Duration = Duration::from_secs(5);
 const OWNER_PASSWORD: &str = "owner";
@@ -118,7 +118,8 @@ impl Stage {
     pub async fn bao(&self, method: &str, path: &str, body: Option<Value>) -> Option<Value> {
         let url = format!("{}/v1/{path}", self.world.openbao.address());
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = reqwest::Client::new().request(method, url).header("x-vault-token", self.world.openbao.token());
+        let mut request =
+            reqwest::Client::new().request(method, url).header("x-vault-token", self.world.openbao.token());
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -131,7 +132,7 @@ impl Stage {
 
     pub async fn namespace(&self, name: &str) {
         let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
-        Api::<Namespace>::all(self.client.clone()).create(&Default::default(), &namespace).await.unwrap();
+        Api::<Namespace>::all(self.client.clone()).create(&kube::api::PostParams::default(), &namespace).await.unwrap();
     }
 
     pub async fn apply(&self, slug: &str, spec: Value) -> Tenant {
@@ -172,11 +173,13 @@ impl Stage {
     }
 
     pub async fn delete(&self, slug: &str) {
-        self.tenants.delete(slug, &Default::default()).await.unwrap();
+        self.tenants.delete(slug, &kube::api::DeleteParams::default()).await.unwrap();
     }
 
     pub async fn gone(&self, slug: &str) {
-        until(LONG, &format!("{slug} is gone"), async || Ok(self.tenants.get_opt(slug).await?.is_none())).await.unwrap();
+        until(LONG, &format!("{slug} is gone"), async || Ok(self.tenants.get_opt(slug).await?.is_none()))
+            .await
+            .unwrap();
     }
 
     pub fn objects(&self, kind: &str, namespace: &str) -> Api<DynamicObject> {
@@ -192,8 +195,13 @@ impl Stage {
             other => panic!("no kind {other}"),
         };
         let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-        let resource =
-            ApiResource { group: group.into(), version: version.into(), api_version, kind: kind.into(), plural: plural.into() };
+        let resource = ApiResource {
+            group: group.into(),
+            version: version.into(),
+            api_version,
+            kind: kind.into(),
+            plural: plural.into(),
+        };
         Api::namespaced_with(self.client.clone(), namespace, &resource)
     }
 }

@@ -1,0 +1,13 @@
+//! The REST API on a real PostgreSQL and a real Kubernetes API server: sign-in and roles, tenants through their resource,
+//! agents and what they send, and what strangers try.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod agents;
+mod attacks;
+mod fixture;
+mod kubernetes;
+mod people;
+mod restarts;
+mod results;
+mod tenants;

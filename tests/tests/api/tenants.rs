@@ -1,0 +1,120 @@
+//! Tenants through their resource: made, listed, suspended, deleted, and left alone where a GitOps tool has them.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use crds::tenant::Tenant;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use reqwest::StatusCode;
+use serde_json::json;
+use tests::harness::until;
+
+use crate::fixture::{Fixture, expect};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_made_read_and_deleted_through_its_resource() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    let admin = fixture.admin().await?;
+    let me = admin.get("/v1/auth/me").expect(StatusCode::OK).await?;
+    let body = json!({ "slug": "acme", "spec": { "displayName": "Acme Corp", "plan": "Pro" } });
+    let made = admin.post("/v1/tenants", &body).expect(StatusCode::ACCEPTED).await?;
+    assert_eq!(made["status"], "provisioning");
+    let id = made["tenant_id"].as_str().unwrap().to_owned();
+
+    // The caller reads their own write at once, by UUID and by slug.
+    let response = admin.get(&format!("/v1/tenants/{id}")).send().await?;
+    let etag = response.headers()["etag"].to_str()?.to_owned();
+    let tenant = expect(response, StatusCode::OK).await?;
+    assert_eq!((&tenant["slug"], &tenant["plan"], &tenant["id"]), (&json!("acme"), &json!("Pro"), &json!(id)));
+    let list = admin.get("/v1/tenants").expect(StatusCode::OK).await?;
+    assert_eq!((&list["total"], &list["items"][0]["slug"]), (&json!(1), &json!("acme")));
+    let unchanged = admin.get("/v1/tenants/acme").header("if-none-match", &etag).send().await?;
+    assert_eq!(unchanged.status(), StatusCode::NOT_MODIFIED);
+
+    let api: Api<Tenant> = Api::all(fixture.cluster.client.clone());
+    let object = api.get("acme").await?;
+    assert_eq!(object.annotations()["tenantra.io/changed-by"], me["id"].as_str().unwrap());
+    assert!(object.managed_fields().iter().any(|fields| fields.manager.as_deref() == Some("tenantra-api")));
+
+    admin.post("/v1/tenants", &body).expect(StatusCode::CONFLICT).await?;
+    // Kubernetes' own sentences come through.
+    let unknown = json!({ "slug": "other", "spec": { "displayName": "O", "colour": "red" } });
+    let refused = admin.post("/v1/tenants", &unknown).expect(StatusCode::UNPROCESSABLE_ENTITY).await?;
+    assert!(refused["message"].as_str().unwrap().contains("colour"), "{refused}");
+    let reserved = json!({ "slug": "platform", "spec": { "displayName": "O" } });
+    let refused = admin.post("/v1/tenants", &reserved).expect(StatusCode::UNPROCESSABLE_ENTITY).await?;
+    assert!(refused["message"].as_str().unwrap().contains("choose another"), "{refused}");
+
+    let stale =
+        admin.delete("/v1/tenants/acme").header("if-match", "\"1\"").expect(StatusCode::PRECONDITION_FAILED).await?;
+    assert_eq!(stale["code"], "precondition_failed");
+    admin.delete("/v1/tenants/acme").header("if-match", &etag).expect(StatusCode::ACCEPTED).await?;
+    admin.get("/v1/tenants/acme").expect(StatusCode::NOT_FOUND).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gitops_tools_tenant_is_read_only_here() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    let api: Api<Tenant> = Api::all(fixture.cluster.client.clone());
+    let object = json!({
+        "apiVersion": "tenantra.io/v1alpha1", "kind": "Tenant", "metadata": { "name": "acme" }, "spec": { "displayName": "A" },
+    });
+    api.patch("acme", &PatchParams::apply("kustomize-controller"), &Patch::Apply(&object)).await?;
+    let admin = fixture.admin().await?;
+    until(Duration::from_secs(5), "the API knows the tenant", async || {
+        Ok(admin.get("/v1/tenants").expect(StatusCode::OK).await?["total"] == 1)
+    })
+    .await?;
+    let refused = admin.delete("/v1/tenants/acme").expect(StatusCode::CONFLICT).await?;
+    assert_eq!(
+        (&refused["code"], &refused["details"]["manager"]),
+        (&json!("managed_by_gitops"), &json!("kustomize-controller"))
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_tenant_is_refused_everywhere_and_comes_back() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    fixture.tenant("acme", json!({ "plan": "Pro" })).await?;
+    let ada = fixture.person("acme", "admin").await?;
+    let host = fixture.host("acme").await?;
+    let token = fixture.enrollment_token("acme", 5).await?;
+    host.jobs(0, 1).await?;
+
+    let api: Api<Tenant> = Api::all(fixture.cluster.client.clone());
+    let suspend = |is_suspended: bool| Patch::Merge(json!({ "spec": { "suspend": is_suspended } }));
+    api.patch("acme", &PatchParams::default(), &suspend(true)).await?;
+    until(Duration::from_secs(2), "the suspension holds", async || {
+        Ok(ada.get("/v1/overview").send().await?.status() == StatusCode::FORBIDDEN)
+    })
+    .await?;
+    for path in ["/v1/overview", "/v1/findings", "/v1/agents", "/v1/users", "/v1/auth/me"] {
+        assert_eq!(ada.get(path).expect(StatusCode::FORBIDDEN).await?["code"], "tenant_suspended", "{path}");
+    }
+    assert!(fixture.sign_in("admin@acme.example", "Another-Horse-Battery-8").await.is_err());
+    let refused = host.post("/v1/agents/heartbeat", &json!({ "state": state() })).await?;
+    assert_eq!(expect(refused, StatusCode::FORBIDDEN).await?["code"], "tenant_suspended");
+    let key = ed25519_dalek::SigningKey::from_bytes(&rand::random());
+    let credential = json!({ "type": "enrollment_token", "token": token });
+    let request = crate::fixture::enroll_request(&credential, &key, uuid::Uuid::new_v4());
+    let refused = fixture.request(reqwest::Method::POST, "/v1/agents/enroll/self").0.json(&request).send().await?;
+    expect(refused, StatusCode::FORBIDDEN).await?;
+
+    api.patch("acme", &PatchParams::default(), &suspend(false)).await?;
+    until(Duration::from_secs(2), "the suspension is over", async || {
+        Ok(ada.get("/v1/overview").send().await?.status() == StatusCode::OK)
+    })
+    .await?;
+    expect(host.post("/v1/agents/heartbeat", &json!({ "state": state() })).await?, StatusCode::OK).await?;
+    // The refused enrolment took no use of the token.
+    let tokens = ada.get("/v1/agents/enrollment-tokens").expect(StatusCode::OK).await?;
+    assert_eq!(tokens["items"][0]["uses"], 0);
+    Ok(())
+}
+
+fn state() -> serde_json::Value {
+    json!({ "agent_version": "0.1.0", "queue_depth": 0, "spool_bytes": 0 })
+}

@@ -1,0 +1,11 @@
+//! The store on a real Postgres: isolation, transactions, provisioning, migrations, fencing, credentials, ingest.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod credentials;
+mod ingest;
+mod installation;
+mod isolation;
+mod jobs;
+mod provisioning;
+mod transactions;
