@@ -9,7 +9,7 @@ path "sys/policies/acl/tenant_*" {
   capabilities = ["create", "read", "update", "delete"]
 }
 
-path "auth/kubernetes/role/tenant_*" {
+path "auth/kubernetes/role/tenant-*" {
   capabilities = ["create", "read", "update", "delete"]
 }
 

@@ -33,7 +33,7 @@ finish() {
   local code=$?
   trap - EXIT INT TERM
   if [ -n "${DEMO_ONCE:-}" ] || [ $code -ne 0 ]; then
-    if [ $code -ne 0 ] && [ -d "$run" ]; then explain || true; fi
+    if [ $code -ne 0 ] && [ -n "$kubectl" ]; then explain || true; fi
     "$ROOT/hack/down.sh" || code=1
   fi
   exit $code
@@ -50,6 +50,7 @@ explain() {
   done
 }
 
+kubectl=
 k() { "$kubectl" --request-timeout=20s "$@"; }
 random() { head -c 24 /dev/urandom | base64 | tr -d '/+=' | cut -c1-24; }
 
@@ -144,7 +145,7 @@ api() {
   curl -sS --fail-with-body -m 10 --cacert "$run/ca.crt" --connect-to "tenantra-api.$namespace.svc:8443:${url#https://}" \
     -H 'content-type: application/json' "https://tenantra-api.$namespace.svc:8443/v1$1" "${@:2}"
 }
-token=$(api /auth/login -d "{\"login\":\"$admin\",\"password\":\"$admin_password\"}" | jq -r .access_token)
+token=$(api /auth/login -d "{\"username\":\"$admin\",\"password\":\"$admin_password\"}" | jq -r .access_token)
 get() { api "$1" -H "authorization: Bearer $token" -H "x-tenantra-tenant: $tenant"; }
 log "waiting for the agent's first results"
 scanned() {
