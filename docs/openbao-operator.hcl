@@ -1,5 +1,14 @@
 # What the operator may do in OpenBao or Vault: make and remove what belongs to tenants, and read no secret of theirs.
 
+# Whether the engines are there.
+path "sys/mounts" {
+  capabilities = ["read"]
+}
+
+path "sys/auth" {
+  capabilities = ["read"]
+}
+
 # Marks whose tenant a path is, by metadata; the values below it stay unreadable.
 path "secret/metadata/tenants/*" {
   capabilities = ["create", "read", "update", "patch", "delete", "list"]

@@ -46,7 +46,8 @@ explain() {
   k get tenant "$tenant" -o jsonpath='{range .status.conditions[*]}{.type}{"\t"}{.status}{"\t"}{.reason}{"\t"}{.message}{"\n"}{end}' >&2 || true
   for program in operator api; do
     log "the last lines of the $program:"
-    k -n $namespace logs -l app.kubernetes.io/component=$program --tail 15 >&2 || true
+    k -n $namespace logs "deploy/tenantra-$program" --tail 15 >&2 || true
+    k -n $namespace get events --field-selector type=Warning >&2 || true
   done
 }
 
@@ -121,7 +122,7 @@ fi
 # 5. The charts.
 log "charts"
 helm upgrade --install tenantra-crds charts/tenantra-crds >&2
-helm upgrade --install tenantra charts/tenantra -n $namespace --wait --timeout 5m \
+helm upgrade --install tenantra charts/tenantra -n $namespace --wait --timeout 2m \
   --set image.repository="${TENA_IMAGE_PREFIX:-tenantra}",image.tag=dev \
   --set agent.recursiveReadOnly=Disabled \
   --set operator.replicas=1,api.replicas=1 \

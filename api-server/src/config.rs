@@ -104,6 +104,10 @@ pub struct Config {
     /// Where to listen.
     #[arg(long, env = "TENA_LISTEN", default_value = "0.0.0.0:8443")]
     pub listen: SocketAddr,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served in plain HTTP, for Prometheus and the kubelet; `/metrics` then
+    /// leaves the main address, which strangers reach.
+    #[arg(long, env = "TENA_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
     /// PEM file with the serving certificate and its chain; without it the server speaks plain HTTP.
     #[arg(long, env = "TENA_TLS_CERT_FILE", requires = "tls_key_file")]
     pub tls_cert_file: Option<PathBuf>,

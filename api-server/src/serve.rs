@@ -143,15 +143,34 @@ pub fn start_with(config: Config, kube: kube::Client, shutdown: CancellationToke
             tracing::error!(%error, "no password can be hashed");
         }
     });
+    listen_for_operations(&app, &mut tasks)?;
     let address = listen(&app, &mut tasks)?;
     Ok(Server { address, app, tasks })
+}
+
+/// Binds at once, so that an address in use stops the start.
+fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn listen_for_operations(app: &App, tasks: &mut JoinSet<()>) -> Result<(), StartError> {
+    let Some(wanted) = app.config.metrics_listen else { return Ok(()) };
+    let cannot = |source| StartError::Listen { address: wanted, source };
+    let handle = Handle::new();
+    let server = axum_server::from_tcp(bind(wanted).map_err(cannot)?).map_err(cannot)?.handle(handle.clone());
+    tasks.spawn(end_gracefully(app.clone(), handle));
+    let service = router::operations(app.clone()).into_make_service();
+    tasks.spawn(async move { report(server.serve(service).await) });
+    tracing::info!(address = %wanted, "serving metrics and health");
+    Ok(())
 }
 
 fn listen(app: &App, tasks: &mut JoinSet<()>) -> Result<SocketAddr, StartError> {
     let wanted = app.config.listen;
     let cannot = |source| StartError::Listen { address: wanted, source };
-    let listener = std::net::TcpListener::bind(wanted).map_err(cannot)?;
-    listener.set_nonblocking(true).map_err(cannot)?;
+    let listener = bind(wanted).map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
     let service = router::build(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let handle = Handle::new();

@@ -47,11 +47,10 @@ pub fn v1() -> OpenApiRouter<App> {
 pub fn build(app: App) -> Router {
     let (routes, document) = openapi::with_routes(OpenApiRouter::new().nest("/v1", v1())).split_for_parts();
     let docs: Router<App> = SwaggerUi::new("/docs").url("/v1/openapi.json", document).into();
+    let probes = if app.config.metrics_listen.is_some() { probes() } else { probes().merge(metrics()) };
     let api = routes
         .merge(docs)
-        .route("/healthz", get(system::healthz))
-        .route("/readyz", get(system::readyz))
-        .route("/metrics", get(system::metrics))
+        .merge(probes)
         .fallback(ui::fallback)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(LIMIT_BYTES))
@@ -65,6 +64,19 @@ pub fn build(app: App) -> Router {
         // route_layer would miss unmatched paths; the matched template is still there, set by the router's nest.
         .layer(from_fn_with_state(app.clone(), trace::middleware));
     api.with_state(app)
+}
+
+/// What Prometheus and the kubelet ask for, at an address of its own.
+pub fn operations(app: App) -> Router {
+    probes().merge(metrics()).layer(from_fn(timeout::middleware)).with_state(app)
+}
+
+fn probes() -> Router<App> {
+    Router::new().route("/healthz", get(system::healthz)).route("/readyz", get(system::readyz))
+}
+
+fn metrics() -> Router<App> {
+    Router::new().route("/metrics", get(system::metrics))
 }
 
 /// Events must leave at once, not when a compressor's buffer is full.
