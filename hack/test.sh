@@ -46,7 +46,7 @@ export TENA_DEVCLUSTER
 stage lint '' '' hack/lint.sh || { finish; exit 1; }
 stage scripts '[0-9]+ passed' '[0-9]+ failed' hack/scripts-test.sh || true
 stage dashboard 'Tests .* [0-9]+ passed' 'Tests +[0-9]+ failed' hack/ui.sh test || true
-hack/ui.sh build
+hack/build.sh
 stage charts '[0-9]+ passed' '[0-9]+ failed' hack/charts-test.sh || true
 stage rust '[0-9]+ passed' '[0-9]+ (failed|timed out)' cargo nextest run --workspace --locked --no-fail-fast --cargo-quiet || true
 stage end-to-end '[0-9]+ passed' '[0-9]+ failed' hack/e2e.sh || true
