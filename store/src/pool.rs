@@ -60,6 +60,8 @@ impl PoolOptions {
                 ("idle_in_transaction_session_timeout", "60000".to_owned()),
                 ("lock_timeout", "10000".to_owned()),
                 ("client_min_messages", "warning".to_owned()),
+                // Compiling a statement takes seconds where fresh statistics are missing; ours run for milliseconds.
+                ("jit", "off".to_owned()),
             ]);
         Ok(PgPoolOptions::new()
             .max_connections(self.max_connections)

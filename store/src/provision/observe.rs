@@ -115,6 +115,9 @@ pub(super) async fn read(connection: &mut PgConnection, slug: &Slug) -> Result<O
 
 /// Compares what is granted with what should be, and writes the difference as statements with every name quoted by
 /// Postgres itself. Grants to the schema's owner are implicit and left out.
+///
+/// `OFFSET 0` keeps each look-up on its index: the catalogs are large where there are many tenants, and their statistics are
+/// old just after many were made. What is in a schema is found by `pg_depend`, which has an index for that question.
 const OBSERVE: &str = r"
 WITH s AS (
     SELECT oid, nspacl, nspowner, obj_description(oid, 'pg_namespace') AS mark FROM pg_namespace WHERE nspname = $1::name
@@ -122,7 +125,12 @@ WITH s AS (
     SELECT oid, rolcanlogin, rolinherit, rolcreaterole, rolcreatedb, shobj_description(oid, 'pg_authid') AS mark
     FROM pg_roles WHERE rolname = $1::name
 ), t AS (
-    SELECT c.oid, c.relname, c.relacl, c.relowner FROM pg_class c JOIN s ON c.relnamespace = s.oid
+    SELECT c.* FROM s, LATERAL (
+        SELECT objid FROM pg_depend
+        WHERE refclassid = 'pg_namespace'::regclass AND refobjid = s.oid AND classid = 'pg_class'::regclass OFFSET 0
+    ) d, LATERAL (
+        SELECT oid, relname, relacl, relowner, relkind FROM pg_class WHERE oid = d.objid OFFSET 0
+    ) c
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 ), wanted AS (
     SELECT t.relname, p.privilege FROM t, unnest(CASE t.relname
@@ -146,7 +154,8 @@ WITH s AS (
     UNION ALL
     SELECT 0, format('REVOKE ALL (%I) ON TABLE %I.%I FROM %s', a.attname, $1, t.relname,
         CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END)
-    FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attacl IS NOT NULL, aclexplode(a.attacl) x
+    FROM t, LATERAL (SELECT attname, attacl FROM pg_attribute WHERE attrelid = t.oid AND attacl IS NOT NULL OFFSET 0) a,
+        aclexplode(a.attacl) x
     WHERE x.grantee <> t.relowner
     UNION ALL
     SELECT 1, format('GRANT USAGE ON SCHEMA %I TO %I', $1, $1) FROM r
@@ -162,10 +171,10 @@ WITH s AS (
     SELECT 1, format('GRANT %I TO %I', g.rolname, $1) FROM r, pg_roles g
     WHERE g.rolname = 'tenantra_tenant' AND NOT EXISTS (SELECT FROM pg_auth_members m WHERE m.roleid = g.oid AND m.member = r.oid)
     UNION ALL
-    SELECT 0, format('REVOKE %I FROM %I', $1, pg_get_userbyid(m.member)) FROM r JOIN pg_auth_members m ON m.roleid = r.oid
+    SELECT 0, format('REVOKE %I FROM %I', $1, pg_get_userbyid(m.member)) FROM r, LATERAL (SELECT member FROM pg_auth_members WHERE roleid = r.oid OFFSET 0) m
     WHERE pg_get_userbyid(m.member) NOT IN ('tenantra_api', current_user)
     UNION ALL
-    SELECT 0, format('REVOKE %I FROM %I', pg_get_userbyid(m.roleid), $1) FROM r JOIN pg_auth_members m ON m.member = r.oid
+    SELECT 0, format('REVOKE %I FROM %I', pg_get_userbyid(m.roleid), $1) FROM r, LATERAL (SELECT roleid FROM pg_auth_members WHERE member = r.oid OFFSET 0) m
     WHERE pg_get_userbyid(m.roleid) <> 'tenantra_tenant'
     UNION ALL
     SELECT 0, format('ALTER ROLE %I NOLOGIN INHERIT NOCREATEROLE NOCREATEDB', $1) FROM r
