@@ -53,7 +53,7 @@ impl Identity {
             (None, None) => return Err(Error::Unauthenticated("Sign in first: POST /v1/auth/login.")),
             (Some(token), None) => app.tokens.verify(token)?,
             (None, Some(token)) => {
-                origin::check(&parts.method, &parts.headers)?;
+                origin::check(&parts.method, &parts.uri, &parts.headers)?;
                 app.tokens.verify(token)?
             }
         };

@@ -7,7 +7,7 @@ use axum::{
     extract::{ConnectInfo, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -139,13 +139,14 @@ pub struct TenantLabel {
 pub async fn login(
     State(app): State<App>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
+    uri: Uri,
     headers: HeaderMap,
     JsonOrForm(request): JsonOrForm<LoginRequest>,
 ) -> Result<Response> {
     let is_browser = cookies::is_browser(&headers);
     if is_browser {
         // Otherwise another site could sign a visitor in to an account of its own.
-        origin::check(&http::Method::POST, &headers)?;
+        origin::check(&http::Method::POST, &uri, &headers)?;
     }
     let login = match (request.email, request.username) {
         (Some(email), None) => email,
@@ -167,11 +168,12 @@ pub async fn login(
 pub async fn refresh(
     State(app): State<App>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
+    uri: Uri,
     headers: HeaderMap,
     body: Option<Json<RefreshRequest>>,
 ) -> Result<Response> {
     let visitor = visitor(&headers, address);
-    let (token, is_browser) = presented(&headers, body)?;
+    let (token, is_browser) = presented(&uri, &headers, body)?;
     let token = token.ok_or(Error::Unauthenticated("There is no refresh token. Sign in again."))?;
     let signed = service::refresh(&app, &token, &visitor).await?;
     Ok(answer(&app, signed, is_browser))
@@ -184,10 +186,11 @@ pub async fn refresh(
 )]
 pub async fn logout(
     State(app): State<App>,
+    uri: Uri,
     headers: HeaderMap,
     body: Option<Json<RefreshRequest>>,
 ) -> Result<Response> {
-    let (token, is_browser) = presented(&headers, body)?;
+    let (token, is_browser) = presented(&uri, &headers, body)?;
     let access = crate::auth::identity::bearer(&headers)
         .or_else(|| cookies::get(&headers, cookies::ACCESS).filter(|_| is_browser))
         .and_then(|access| app.tokens.verify(access).ok());
@@ -233,12 +236,12 @@ pub async fn me(State(app): State<App>, identity: Identity, request: axum::extra
 }
 
 /// The refresh token of the body or, from a page of ours, of the cookie.
-fn presented(headers: &HeaderMap, body: Option<Json<RefreshRequest>>) -> Result<(Option<String>, bool)> {
+fn presented(uri: &Uri, headers: &HeaderMap, body: Option<Json<RefreshRequest>>) -> Result<(Option<String>, bool)> {
     let in_body = body.and_then(|Json(request)| request.refresh_token);
     match (in_body, cookies::get(headers, cookies::REFRESH)) {
         (Some(_), Some(_)) => Err(Error::TwoCredentials),
         (None, Some(cookie)) => {
-            origin::check(&http::Method::POST, headers)?;
+            origin::check(&http::Method::POST, uri, headers)?;
             Ok((Some(cookie.to_owned()), true))
         }
         (in_body, None) => Ok((in_body, cookies::is_browser(headers))),
