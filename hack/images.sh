@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# Makes the four images on an empty base from programs that are built: hack/images.sh OUTDIR [debug|dist] [TAG]
-# and prints the tars. Symbols are left out; the programs themselves keep them.
+# Makes the four images on an empty base, or one of them, from programs that are built, and prints the tars:
+# hack/images.sh OUTDIR [debug|dist] [TAG] [operator|api|cli|agent]
+# Symbols are left out; the programs themselves keep them.
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-out=${1:?hack/images.sh OUTDIR [debug|dist] [TAG]}
+out=${1:?hack/images.sh OUTDIR [debug|dist] [TAG] [NAME]}
 bin=$(bin_dir "${2:-debug}")
 tag=${3:-dev}
+only=${4:-}
 prefix=${TENA_IMAGE_PREFIX:-tenantra}
 mkdir -p "$out"
 
 image() { # name program user
   local program=$bin/$2
+  [ -z "$only" ] || [ "$only" = "$1" ] || return 0
   [ -x "$program" ] || die "$program is not there: run cargo build first"
   strip -o "$out/$2" "$program"
   devcluster image -name "$prefix/$1:$tag" -file "/$2=$out/$2" -entrypoint "/$2" -user "$3" -out "$out/$1.tar" >&2

@@ -13,6 +13,8 @@ log "lint: Go"
 (cd hack/devcluster && go vet ./...)
 log "lint: UI"
 (cd api-server/ui && npm run --silent lint && npm run --silent typecheck)
+log "the API and its client: openapi.json, schema.ts"
+hack/openapi.sh --check
 log "lint: Rust"
 cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 log "licences, sources, duplicates: cargo deny"

@@ -48,6 +48,6 @@ stage scripts '[0-9]+ passed' '[0-9]+ failed' hack/scripts-test.sh || true
 stage dashboard 'Tests .* [0-9]+ passed' 'Tests +[0-9]+ failed' hack/ui.sh test || true
 hack/build.sh
 stage charts '[0-9]+ passed' '[0-9]+ failed' hack/charts-test.sh || true
-stage rust '[0-9]+ passed' '[0-9]+ (failed|timed out)' cargo nextest run --workspace --locked --no-fail-fast --cargo-quiet || true
+stage rust 'tests run: [0-9]+ passed' 'tests run: .* [0-9]+ (failed|timed out)' cargo nextest run --workspace --locked --no-fail-fast --cargo-quiet || true
 stage end-to-end '[0-9]+ passed' '[0-9]+ failed' hack/e2e.sh || true
 finish
