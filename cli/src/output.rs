@@ -127,6 +127,6 @@ mod tests {
     fn a_table_elsewhere_than_on_a_terminal_is_plain_text() {
         let mut table = grid(&["NAME", "READY"]);
         table.add_row(vec![Cell::new("acme"), good("True")]);
-        assert_eq!(rendered(&table), "NAME   READY\nacme   True");
+        assert_eq!(rendered(&table), "NAME  READY\nacme  True");
     }
 }

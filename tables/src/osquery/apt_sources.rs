@@ -117,9 +117,9 @@ mod tests {
     #[test]
     fn both_forms_give_the_same() {
         let line =
-            parse_line("deb [arch=amd64,arm64 signed-by=/x] http://deb.debian.org/debian bookworm main contrib # x")
+            parse_line("deb [arch=amd64,arm64 signed-by=/x] https://mirror.example/debian bookworm main contrib # x")
                 .unwrap();
-        let text = "Types: deb deb-src\nURIs: http://deb.debian.org/debian\nSuites: bookworm\nComponents: main contrib\nArchitectures: amd64 arm64\n";
+        let text = "Types: deb deb-src\nURIs: https://mirror.example/debian\nSuites: bookworm\nComponents: main contrib\nArchitectures: amd64 arm64\n";
         assert_eq!(parse_deb822(text), [line]);
         assert_eq!(parse_line("deb-src http://x y main"), None);
     }

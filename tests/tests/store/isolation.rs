@@ -85,7 +85,7 @@ const ATTACKS: &[&[&str]] = &[
     &["SELECT * FROM shared.tenant_rollups", "SELECT * FROM shared.platform_audit", "SELECT * FROM shared.fencing"],
     &["SELECT cause FROM shared.jobs", "SELECT payload FROM shared.outbox"],
     &["SET row_security = off", "SELECT cause FROM shared.jobs", "RESET row_security"],
-    &["SELECT count(*) FROM shared.jobs WHERE 1 / (CASE WHEN cause LIKE 'secret%' THEN 0 ELSE 1 END) = 1"],
+    &["SELECT count(*) FROM shared.jobs WHERE 1 / (CASE WHEN cause LIKE 'secret-of-bravo%' THEN 0 ELSE 1 END) = 1"],
     &["ALTER TABLE shared.jobs DISABLE ROW LEVEL SECURITY"],
     &["CREATE POLICY p ON shared.jobs USING (true)"],
     &["INSERT INTO shared.outbox (event_id, tenant_role, kind) VALUES (gen_random_uuid(), 'tenant_bravo', 'x')"],
