@@ -34,7 +34,7 @@ listed() { k get tenantra -A | grep -q 'tenant.tenantra.io/acme'; }
 
 check "the tenant is ready with a score" summary '.ready and .score != null'
 check "one agent on one asset" summary '.agents == 1 and .assets == 1'
-check "eighty checks and no error" summary '(.checks | add) >= 80 and .checks.error == 0'
+check "eighty checks and no error" summary '.checks.passed + .checks.failed >= 80 and .checks.error == 0'
 check "kubectl wait works" k wait --for=condition=Ready tenant/acme --timeout=10s
 check "kubectl get tnt shows plan, ready, score, agents and age" columns
 check "kubectl get tenantra lists the tenant" listed
@@ -48,17 +48,29 @@ browser=$(jq '.stats.unexpected // 1' "$report" 2>/dev/null || echo 1)
 failed=$((failed + browser))
 rm -f "$report"
 
-# What the run occupied, looked at before it is taken down.
+# What the run occupied, looked at before it is taken down. A cluster of somebody else's stays.
 address=$TENA_DEMO_HOST_IP
-cluster=$(cat "$run/cluster")
+cluster=
+[ ! -e "$run/cluster" ] || cluster=$(cat "$run/cluster")
 check "make down succeeds" hack/down.sh
-nothing_runs() { ! grep -lzF "$cluster" /proc/[0-9]*/cmdline 2>/dev/null | grep -qv "^/proc/$$/"; }
-no_mount() { ! grep -qF "$cluster" /proc/mounts; }
+nothing_runs() {
+  local file words left=0
+  for file in /proc/[0-9]*/cmdline; do
+    words=$(tr '\0' ' ' 2>/dev/null <"$file") || continue
+    [[ $words == *"$cluster"* ]] || continue
+    log "still there: $words"
+    left=1
+  done
+  [ "$left" -eq 0 ]
+}
+no_mount() { ! grep -F "$cluster" /proc/mounts >&2; }
 no_address() { ! ip -4 -o address show dev lo | grep -qF " $address/"; }
 no_folder() { [ ! -e "$run" ] && [ ! -e "$cluster" ]; }
-check "no process is left" nothing_runs
-check "no mount is left" no_mount
-check "no address is left" no_address
-check "no folder is left" no_folder
+if [ -n "$cluster" ]; then
+  check "no process is left" nothing_runs
+  check "no mount is left" no_mount
+  check "no address is left" no_address
+  check "no folder is left" no_folder
+fi
 trap - EXIT
 finish

