@@ -6,6 +6,7 @@
 mod drift;
 mod faults;
 mod foreign;
+mod nodes;
 mod noop;
 mod offboarding;
 mod purge;

@@ -129,8 +129,8 @@ async fn allow(stage: &Stage, user: &str, verbs: &[&str]) {
     }
 }
 
-async fn install_policies(stage: &Stage) {
-    for document in POLICIES.split("\n---\n") {
+pub async fn install_policies(stage: &Stage) {
+    for document in POLICIES.replace("{{ .Release.Namespace }}", "tenantra-system").split("\n---\n") {
         let body: serde_json::Value = serde_saphyr::from_str(document).unwrap();
         let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", body["kind"].as_str().unwrap());
         let mut resource = ApiResource::from_gvk(&gvk);
