@@ -13,6 +13,9 @@ use crate::tenant::validate::ValidTenant;
 use crds::conditions::ConditionType;
 use crds::tenant::NetworkIsolation;
 
+/// What the API's container calls its port.
+const API_PORT: &str = "https";
+
 /// Provisions the policies.
 pub struct Network;
 
@@ -113,13 +116,14 @@ fn allow_dns(tenant: &ValidTenant, namespace: &str) -> Child {
     egress(tenant, namespace, "allow-dns", &json!([{ "to": to, "ports": ports }]))
 }
 
-/// Tenantra's API, which is a workload of the chart; never the Kubernetes API server.
+/// Tenantra's API, which is a workload of the chart; never the Kubernetes API server. Policies see the pod's port, which is
+/// not the Service's: the name holds for both.
 fn allow_api(tenant: &ValidTenant, namespace: &str) -> Child {
     let to = json!([{
         "namespaceSelector": { "matchLabels": { LABEL_NAMESPACE_NAME: tenant.installation.namespace } },
         "podSelector": { "matchLabels": { "app.kubernetes.io/name": "tenantra", "app.kubernetes.io/component": "api" } },
     }]);
-    let ports = json!([{ "protocol": "TCP", "port": tenant.installation.api_port }]);
+    let ports = json!([{ "protocol": "TCP", "port": API_PORT }]);
     egress(tenant, namespace, "allow-api", &json!([{ "to": to, "ports": ports }]))
 }
 

@@ -21,8 +21,6 @@ pub struct Installation {
     pub namespace: String,
     /// Where agents find the API.
     pub api_url: String,
-    /// The API's port, as its pods listen.
-    pub api_port: u16,
     /// The CA of its certificate.
     pub api_ca: String,
     /// The agent's image.
@@ -42,8 +40,6 @@ pub struct Installation {
 impl Installation {
     /// What the configuration says of it.
     pub fn of(config: &Config) -> Result<Self, crate::runtime::config::Error> {
-        let api_url = config.api_url();
-        let port = url::Url::parse(&api_url).ok().and_then(|url| url.port_or_known_default());
         let mounts = config.vault_addr.as_ref().map(|_| Mounts {
             kv: config.vault_kv_mount.clone(),
             transit: config.vault_transit_mount.clone(),
@@ -52,8 +48,7 @@ impl Installation {
         });
         Ok(Self {
             namespace: config.namespace.clone(),
-            api_port: port.unwrap_or(8443),
-            api_url,
+            api_url: config.api_url(),
             api_ca: config.api_ca()?,
             agent_image: config.agent_image.clone(),
             agent_image_pull_policy: config.agent_image_pull_policy.clone(),
@@ -221,7 +216,6 @@ pub(crate) mod tests {
         Arc::new(Installation {
             namespace: "tenantra-system".into(),
             api_url: "https://tenantra-api.tenantra-system.svc:8443".into(),
-            api_port: 8443,
             api_ca: "CA".into(),
             agent_image: "tenantra/agent:1".into(),
             agent_image_pull_policy: "IfNotPresent".into(),
