@@ -35,7 +35,7 @@ impl KeptRows {
         let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);
         let max_age = if table.is_live_only { MAX_AGE_OF_LIVE_ROWS } else { MAX_AGE };
         if let Some(kept) = by_table.get(table.name).filter(|kept| kept.read_at.elapsed() < max_age) {
-            kept.warnings.iter().for_each(|warning| scan.query.warn(warning.table, warning.message.clone()));
+            kept.warnings.iter().for_each(|warning| scan.query.warn(warning.clone()));
             return Some(Arc::clone(&kept.rows));
         }
         let mut rows = Vec::new();

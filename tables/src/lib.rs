@@ -40,6 +40,6 @@ pub use budget::Limits;
 pub use engine::{Engine, QueryOutput, Statement};
 pub use error::{Error, Result};
 pub use host::Host;
-pub use reader::Warning;
+pub use reader::{Gap, Warning};
 pub use schema::{Column, ColumnType, Table};
 pub use value::{Parameters, Value};

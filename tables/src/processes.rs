@@ -25,6 +25,20 @@ pub(crate) fn link(scan: &Scan, pid: i64, name: &str) -> Option<PathBuf> {
     std::fs::read_link(scan.host().proc.join(pid.to_string()).join(name)).ok()
 }
 
+/// Like [`link`], where a row or a cell is missing without it: a refusal is said.
+pub(crate) fn shown_link(scan: &Scan, pid: i64, name: &str) -> Option<PathBuf> {
+    std::fs::read_link(scan.host().proc.join(pid.to_string()).join(name))
+        .inspect_err(|error| warn_if_closed(scan, error))
+        .ok()
+}
+
+/// One sentence for all processes: there may be thousands.
+fn warn_if_closed(scan: &Scan, error: &std::io::Error) {
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        scan.warn(format!("some processes may not be looked into: {error}"));
+    }
+}
+
 /// The inode in a link such as `socket:[4026]`.
 pub(crate) fn inode_of<'a>(target: &'a str, kind: &str) -> Option<&'a str> {
     target.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')
@@ -40,6 +54,15 @@ pub(crate) fn open_files(scan: &Scan, pid: i64) -> Vec<(i64, String)> {
             Some((name.parse().ok()?, target.to_string_lossy().into_owned()))
         })
         .collect()
+}
+
+/// Like [`open_files`], for the table of them: a refusal is said.
+pub(crate) fn shown_open_files(scan: &Scan, pid: i64) -> Vec<(i64, String)> {
+    if let Err(error) = std::fs::read_dir(scan.host().proc.join(pid.to_string()).join("fd")) {
+        warn_if_closed(scan, &error);
+        return Vec::new();
+    }
+    open_files(scan, pid)
 }
 
 /// Which process holds a socket, by the socket's inode.

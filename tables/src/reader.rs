@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,6 +27,16 @@ const MAX_LINE_BYTES: u64 = 1 << 20;
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 const MAX_WARNINGS: usize = 64;
 
+/// What rows that are missing mean for a question whose answer is no rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gap {
+    /// There is something that was not read: that no row came proves nothing.
+    Unread,
+    /// There is nothing to read, such as a running kernel below the root of an image.
+    NoSubject,
+}
+
 /// Something a table could not read; the rows it has are still right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
@@ -33,6 +44,8 @@ pub struct Warning {
     pub table: &'static str,
     /// What is missing, and why.
     pub message: String,
+    /// What follows from it.
+    pub gap: Gap,
 }
 
 /// What belongs to one query.
@@ -47,9 +60,8 @@ impl Query {
         Query { budget, warnings: Mutex::default() }
     }
 
-    pub fn warn(&self, table: &'static str, message: String) {
+    pub fn warn(&self, warning: Warning) {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        let warning = Warning { table, message };
         if warnings.len() < MAX_WARNINGS && !warnings.contains(&warning) {
             warnings.push(warning);
         }
@@ -93,8 +105,14 @@ impl Scan {
         &self.query.budget
     }
 
+    /// Says that something is there which was not read.
     pub fn warn(&self, message: impl Into<String>) {
-        self.query.warn(self.table.name, message.into());
+        self.query.warn(Warning { table: self.table.name, message: message.into(), gap: Gap::Unread });
+    }
+
+    /// Says that there is nothing to read.
+    pub fn warn_of_no_subject(&self, message: impl Into<String>) {
+        self.query.warn(Warning { table: self.table.name, message: message.into(), gap: Gap::NoSubject });
     }
 
     /// Ends the query: a condition has a value that this table cannot use.
@@ -230,21 +248,26 @@ impl Scan {
     }
 
     pub fn exists(&self, path: impl AsRef<Path>) -> bool {
-        self.source.root.metadata(path.as_ref(), Follow::Links).is_ok()
+        self.metadata(path, Follow::Links).is_some()
     }
 
     pub fn read_link(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
-        self.source.root.read_link(path.as_ref()).ok()
+        let path = path.as_ref();
+        match self.source.root.read_link(path) {
+            // Most paths are no links, and that is the answer.
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => None,
+            read => self.found(path, read),
+        }
     }
 
     /// The text of a file of the kernel's procfs, such as `meminfo`; none for an image.
     pub fn proc(&self, path: impl AsRef<Path>) -> Option<String> {
-        self.kernel_file(self.host().proc.join(path))
+        self.kernel_file(&self.host().proc.join(path))
     }
 
     /// The text of a file of the kernel's sysfs without its final newline; none for an image.
     pub fn sys(&self, path: impl AsRef<Path>) -> Option<String> {
-        self.kernel_file(self.host().sys.join(path)).map(|text| text.trim_end().to_owned())
+        self.kernel_file(&self.host().sys.join(path)).map(|text| text.trim_end().to_owned())
     }
 
     /// The names in a folder of procfs or sysfs.
@@ -261,18 +284,36 @@ impl Scan {
 
     /// A file about the host's network; a container with its own network sees the host's through process 1.
     pub fn net(&self, name: &str) -> Option<String> {
-        self.kernel_file(self.host().proc.join("1/net").join(name))
-            .or_else(|| self.kernel_file(self.host().proc.join("net").join(name)))
+        self.kernel_file(&self.host().proc.join("1/net").join(name))
+            .or_else(|| self.kernel_file(&self.host().proc.join("net").join(name)))
     }
 
-    fn kernel_file(&self, path: PathBuf) -> Option<String> {
+    fn kernel_file(&self, path: &Path) -> Option<String> {
         if !self.host().live || !self.budget().is_open() {
             return None;
         }
-        let file = std::fs::File::open(path).ok()?;
         let mut bytes = Vec::new();
-        let read = Reader { file, query: self.query.clone() }.take(MAX_FILE_BYTES).read_to_end(&mut bytes);
-        read.ok().map(|_| lossy(bytes))
+        let read = std::fs::File::open(path)
+            .and_then(|file| Reader { file, query: self.query.clone() }.take(MAX_FILE_BYTES).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => Some(lossy(bytes)),
+            Err(error) => {
+                self.warn_if_refused(path, &error);
+                None
+            }
+        }
+    }
+
+    /// The kernel's files come and go with what they are about, and some can only be written: no news but a refusal to who
+    /// could be another user.
+    fn warn_if_refused(&self, path: &Path, error: &io::Error) {
+        let is_readable = || std::fs::metadata(path).is_ok_and(|found| found.mode() & 0o444 != 0);
+        if error.kind() == io::ErrorKind::PermissionDenied && is_readable() {
+            let below_proc = path.strip_prefix(&self.host().proc).ok().and_then(|below| below.iter().next());
+            let is_of_a_process = below_proc.is_some_and(|name| name.to_string_lossy().parse::<u32>().is_ok());
+            let place = if is_of_a_process { Path::new("what belongs to other processes") } else { path };
+            self.warn(format!("cannot read {}: {error}", place.display()));
+        }
     }
 
     /// The value of a call; a refusal becomes a warning, absence is no news.
@@ -280,7 +321,11 @@ impl Scan {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
-                let is_absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+                // Where a file is expected, a folder is none: no program reads its settings from it.
+                let is_absent = matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
+                );
                 if !is_absent && !self.budget().has_failed() {
                     self.warn(format!("cannot read {}: {error}", path.display()));
                 }

@@ -99,10 +99,7 @@ impl Root {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = self.resolve(path, flags, follow)?;
         let metadata = metadata_of(&file)?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok((file.into(), metadata))
+        regular(metadata).map(|metadata| (file.into(), metadata))
     }
 
     pub fn open_folder(&self, path: &Path, follow: Follow) -> io::Result<OwnedFd> {
@@ -114,10 +111,7 @@ impl Root {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = self.open_below(folder, below, flags)?;
         let metadata = metadata_of(&file)?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok((file.into(), metadata))
+        regular(metadata).map(|metadata| (file.into(), metadata))
     }
 
     /// Opens a folder below a folder under the same rule.
@@ -218,6 +212,17 @@ impl Root {
         }
         let here = folders.last().unwrap_or(&self.folder).as_fd();
         Ok(rustix::fs::openat(here, c".", flags, Mode::empty())?)
+    }
+}
+
+/// Refuses what is no regular file. A link to `/dev/null` is how an administrator says that there is none.
+fn regular(metadata: Metadata) -> io::Result<Metadata> {
+    let null = rustix::fs::makedev(1, 3);
+    match metadata.kind {
+        FileType::RegularFile => Ok(metadata),
+        FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
+        FileType::CharacterDevice if metadata.raw_device == null => Err(io::ErrorKind::NotFound.into()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
     }
 }
 

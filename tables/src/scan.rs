@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::engine::{Engine, QueryOutput};
 use crate::error::Error;
+use crate::reader::Gap;
 use crate::redact::redact;
 use crate::value::{Parameters, Value};
 
@@ -132,7 +133,14 @@ pub(crate) fn decide(
     let verdict = |verdict, message| CheckVerdict { id: check.id.clone(), verdict, message };
     if let Some(applies) = &check.applies {
         match ask(applies) {
-            Ok(answer) if answer.rows.is_empty() => return (verdict(Verdict::NotApplicable, None), Vec::new()),
+            Ok(answer) if answer.rows.is_empty() => {
+                let decided = match gap_of(&answer) {
+                    Some((Gap::Unread, message)) => verdict(Verdict::Error, Some(format!("applies: {message}"))),
+                    Some((Gap::NoSubject, message)) => verdict(Verdict::NotApplicable, Some(message)),
+                    None => verdict(Verdict::NotApplicable, None),
+                };
+                return (decided, Vec::new());
+            }
             Ok(_) => {}
             Err(error) => return (verdict(Verdict::Error, Some(format!("applies: {error}"))), Vec::new()),
         }
@@ -142,7 +150,12 @@ pub(crate) fn decide(
         Err(error) => return (verdict(Verdict::Error, Some(error.to_string())), Vec::new()),
     };
     if answer.rows.is_empty() {
-        return (verdict(Verdict::Pass, None), Vec::new());
+        let decided = match gap_of(&answer) {
+            Some((Gap::Unread, message)) => verdict(Verdict::Error, Some(message)),
+            Some((Gap::NoSubject, message)) => verdict(Verdict::NotApplicable, Some(message)),
+            None => verdict(Verdict::Pass, None),
+        };
+        return (decided, Vec::new());
     }
     let Some(resource) = answer.columns.iter().position(|column| column == "resource") else {
         return (verdict(Verdict::Error, Some("the query has no column named resource".to_owned())), Vec::new());
@@ -152,6 +165,13 @@ pub(crate) fn decide(
     let message =
         (count > findings.len()).then(|| format!("{count} rows fail, {} findings are listed", findings.len()));
     (verdict(Verdict::Fail, message), findings)
+}
+
+/// Why an answer without rows proves nothing; what was not read counts for more than what is not there.
+fn gap_of(answer: &QueryOutput) -> Option<(Gap, String)> {
+    let of = |gap| answer.warnings.iter().find(|warning| warning.gap == gap);
+    let warning = of(Gap::Unread).or_else(|| of(Gap::NoSubject))?;
+    Some((warning.gap, format!("{}: {}", warning.table, warning.message)))
 }
 
 /// One finding a resource: it is the finding's identity, so a second row about the same adds nothing.
@@ -208,8 +228,8 @@ impl Run<'_> {
             self.engine.query_within(sql, &self.parameters, left)
         };
         match answer {
-            Ok(mut answer) => {
-                for warning in std::mem::take(&mut answer.warnings) {
+            Ok(answer) => {
+                for warning in &answer.warnings {
                     self.say(LogLevel::Warn, format!("{}: {}", warning.table, warning.message));
                 }
                 Ok(answer)
@@ -228,6 +248,10 @@ impl Run<'_> {
                 Ok(answer) if collected.facts.len() + answer.rows.len() > MAX_FACTS => {
                     let message = format!("{}: more than {MAX_FACTS} facts in one module", collect.table);
                     self.say(LogLevel::Error, message);
+                    collected.unreadable.insert(collect.table.clone());
+                }
+                // Of a table that gave nothing, nothing has gone: what was known of it holds.
+                Ok(answer) if answer.rows.is_empty() && matches!(gap_of(&answer), Some((Gap::Unread, _))) => {
                     collected.unreadable.insert(collect.table.clone());
                 }
                 Ok(answer) => {

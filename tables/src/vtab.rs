@@ -17,7 +17,7 @@ use rusqlite::{Connection, ffi};
 use crate::constraints::{Constraint, Constraints, Operator, decode_plan, encode_plan};
 use crate::error::Error;
 use crate::kept;
-use crate::reader::{Query, Scan, Source};
+use crate::reader::{Gap, Query, Scan, Source, Warning};
 use crate::schema::{Rows, Table};
 use crate::value::{Row, Value};
 
@@ -202,7 +202,11 @@ impl Cursor<'_> {
         match &self.attachment.origin {
             Origin::Recorded(rows) => shared(Arc::clone(rows)),
             Origin::Host(source) if table.is_live_only && !source.host.live => {
-                query.warn(table.name, "shows a running system; there is none below this root".to_owned());
+                query.warn(Warning {
+                    table: table.name,
+                    message: "shows a running system; there is none below this root".to_owned(),
+                    gap: Gap::NoSubject,
+                });
                 Box::new(std::iter::empty())
             }
             Origin::Host(source) => {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags};
@@ -17,6 +17,8 @@ use crate::root::{self, Follow, Metadata};
 const THREADS: usize = 2;
 /// Files kept; a host with more has a problem that a longer list does not explain better.
 const MAX_KEPT: usize = 50_000;
+/// Folders that are named as closed; that there is one is what counts.
+const MAX_CLOSED: usize = 8;
 
 /// Deeper folders are opened by their whole path: each level of open parents takes a descriptor in each thread.
 const MAX_OPEN_DEPTH: usize = 48;
@@ -90,6 +92,8 @@ pub(crate) struct Walk {
     pub unusual: Vec<Unusual>,
     /// There were more than are kept.
     pub is_cut: bool,
+    /// The first folders that could not be read, and why.
+    pub closed: Vec<String>,
 }
 
 /// The walk of an engine, made when first asked for.
@@ -99,8 +103,20 @@ pub(crate) struct WalkCache {
 }
 
 impl WalkCache {
-    /// The finished walk; a walk that the budget ended is not kept, the next query starts anew.
+    /// The finished walk; the table that asks says what it lacks.
     pub fn get(&self, scan: &Scan) -> Arc<Walk> {
+        let walk = self.finished(scan);
+        if walk.is_cut {
+            scan.warn("there are more unusual files than are kept; the list is not complete");
+        }
+        for message in &walk.closed {
+            scan.warn(message);
+        }
+        walk
+    }
+
+    /// A walk that the budget ended is not kept, the next query starts anew.
+    fn finished(&self, scan: &Scan) -> Arc<Walk> {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(walk) = &*done {
             return Arc::clone(walk);
@@ -195,7 +211,9 @@ impl Walker<'_> {
         match job.parent.as_ref().zip(job.path.file_name()) {
             Some((parent, name)) => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                rustix::fs::openat(parent, name, flags, Mode::empty()).ok()
+                rustix::fs::openat(parent, name, flags, Mode::empty())
+                    .inspect_err(|error| self.note(&job.path, *error))
+                    .ok()
             }
             None => self.scan.folder(&job.path, Follow::Never),
         }
@@ -227,6 +245,16 @@ impl Walker<'_> {
                 below.push(Job { path: path.clone(), parent, depth: job.depth + 1 });
             }
             self.keep(Unusual { path, metadata, has_no_user, has_no_group });
+        }
+    }
+
+    /// A folder that is gone meanwhile is no news; one that may not be read hides what is in it.
+    fn note(&self, folder: &Path, error: rustix::io::Errno) {
+        if matches!(error, rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) {
+            let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            if found.closed.len() < MAX_CLOSED {
+                found.closed.push(format!("cannot read {}: {error}", folder.display()));
+            }
         }
     }
 

@@ -1,8 +1,12 @@
 //! The tables over hosts: one made for the test, with rows that are known, and the one that the test runs on.
 #![allow(clippy::unwrap_used, clippy::panic)] // a failing test may end
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use catalog::envelope::{CheckVerdict, RunStatus, Verdict};
+use catalog::module::Module;
+use tables::scan::{ModuleRun, Order, run_module};
 use tables::{ColumnType, Engine, Host, Limits, Parameters, QueryOutput, Table, Value};
 
 struct Made {
@@ -323,6 +327,75 @@ fn no_part_of_a_home_folder_leads_elsewhere() {
         .with_link("/users", "/home");
     assert_eq!(image.ask("SELECT uid, key_file FROM authorized_keys"), ["1002|/users/eve/.ssh/authorized_keys"]);
     assert!(image.ask("SELECT * FROM user_ssh_keys").is_empty());
+}
+
+fn module_of(check: &serde_json::Value) -> Module {
+    serde_json::from_value(serde_json::json!({
+        "slug": "test", "version": "1.0.0", "title": "test", "category": "identity", "description": "a test",
+        "platforms": { "os": ["linux"] }, "requires": { "tables": [] }, "profile": "baseline_fast",
+        "prerequisites": "none", "limits": "none", "privileges": "none", "data_sensitivity": "none",
+        "checks": [check],
+        "collect": [{ "table": "accounts", "query": "SELECT username FROM shadow", "key": ["username"] }],
+        "changelog": [{ "version": "1.0.0", "text": "first" }],
+    }))
+    .unwrap()
+}
+
+fn run_of(image: &Made, query: &str, applies: Option<&str>) -> ModuleRun {
+    let mut check = serde_json::json!({
+        "id": "one", "title": "one", "severity": "high", "query": query, "rationale": "a test",
+        "remediation": { "text": "mend it" }, "controls": {},
+    });
+    if let Some(applies) = applies {
+        check["applies"] = applies.into();
+    }
+    let engine = Engine::open(Host::image(image.folder.path()), Limits::default()).unwrap();
+    let order = Order {
+        run_id: uuid::Uuid::nil(),
+        started_at: chrono::Utc::now(),
+        parameters: BTreeMap::new(),
+        previous: None,
+    };
+    run_module(&engine, &module_of(&check), order)
+}
+
+#[test]
+fn a_check_whose_source_cannot_be_read_does_not_pass() {
+    let readable = Made::new().with("/etc/shadow", "bob::19500:0:99999:7:::\n");
+    // Root may read everything but this.
+    let closed = Made::new().with_link("/etc/shadow", "shadow").with("/etc/passwd", "bob:x:1:1::/:/bin/sh\n");
+    let empty = "SELECT username AS resource FROM shadow WHERE password_status = 'empty'";
+    let decided = |image: &Made, query: &str, applies: Option<&str>| {
+        let run = run_of(image, query, applies);
+        let CheckVerdict { verdict, message, .. } = run.envelope.checks[0].clone();
+        (verdict, message.unwrap_or_default(), run.envelope.status)
+    };
+    assert_eq!(decided(&readable, empty, None).0, Verdict::Fail);
+    let (verdict, message, status) = decided(&closed, empty, None);
+    assert_eq!((verdict, status), (Verdict::Error, RunStatus::Partial));
+    assert!(message.contains("cannot read /etc/shadow"), "{message}");
+    let (verdict, message, _) = decided(&closed, "SELECT 1 AS resource", Some("SELECT 1 FROM shadow"));
+    assert_eq!(verdict, Verdict::Error);
+    assert!(message.contains("cannot read /etc/shadow"), "{message}");
+    // What fails fails, whatever else was not read.
+    let both = "SELECT username AS resource FROM users UNION SELECT username FROM shadow";
+    assert_eq!(decided(&closed, both, None).0, Verdict::Fail);
+    assert_eq!(run_of(&closed, both, None).unread_tables, ["accounts"]);
+    // Nothing to read is something else.
+    assert_eq!(decided(&Made::new(), empty, None).0, Verdict::Pass);
+    let live = decided(&Made::new(), "SELECT name AS resource FROM processes", None);
+    assert_eq!(live.0, Verdict::NotApplicable);
+    assert!(live.1.contains("running system"), "{}", live.1);
+}
+
+#[test]
+fn a_folder_or_nothing_in_place_of_a_file_is_no_failure_to_read() {
+    let image = Made::new().with("/etc/sudoers.d/x/y", "").with("/etc/modprobe.d/x.conf/y", "");
+    let image = image.with("/etc/sudoers", "@includedir /etc/sudoers.d\n").with("/etc/shadow/x", "");
+    for table in ["sudoers", "modprobe_configured", "shadow"] {
+        let warnings = image.output(&format!("SELECT * FROM {table}")).warnings;
+        assert!(warnings.is_empty(), "{table}: {warnings:?}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod program;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -68,6 +69,32 @@ fn a_scan_of_this_machine_decides_every_check() {
         let errors: Vec<_> = run.checks.iter().filter(|check| check.verdict == Verdict::Error).collect();
         assert!(errors.is_empty() || !rustix::process::geteuid().is_root(), "{}: {errors:?}", run.module);
     }
+}
+
+#[test]
+fn a_scan_without_rights_does_not_pass_what_it_could_not_read() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    // Where another user may start it.
+    let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+    let program = folder.path().join("tenantra-agent");
+    fs::copy(program::binary(), &program).unwrap();
+    let root = synthetic_root(folder.path());
+    fs::write(root.join("etc/shadow"), "root::19000:0:99999:7:::\n").unwrap();
+    fs::set_permissions(root.join("etc/shadow"), fs::Permissions::from_mode(0o600)).unwrap();
+    let output = std::process::Command::new(&program)
+        .args(["scan", "--modules", "linux-accounts", "-o", "json", "--root"])
+        .arg(&root)
+        .uid(65_534)
+        .gid(65_534)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let run = envelopes(&output.stdout).remove(0);
+    let check = run.checks.iter().find(|check| check.id == "passwords-not-empty").unwrap();
+    assert_eq!((check.verdict, run.status), (Verdict::Error, RunStatus::Partial));
+    assert!(check.message.as_deref().unwrap_or_default().contains("/etc/shadow"), "{check:?}");
 }
 
 #[test]

@@ -78,18 +78,18 @@ fn rows(scan: &Scan) -> Rows {
 
 fn attributes(scan: &Scan, path: &std::path::Path) -> Vec<(String, Vec<u8>)> {
     // What is not a regular file has none that matter, and may do something when it is opened.
-    if !scan.source.root.metadata(path, Follow::Links).is_ok_and(|found| found.is_file()) {
+    if !scan.metadata(path, Follow::Links).is_some_and(|found| found.is_file()) {
         return Vec::new();
     }
-    let Ok((file, _)) = scan.source.root.open_file(path, Follow::Links) else { return Vec::new() };
+    let Some((file, _)) = scan.open(path, Follow::Links) else { return Vec::new() };
     let mut names = vec![0; MAX_NAMES_BYTES];
-    let Ok(length) = rustix::fs::flistxattr(&file, &mut names[..]) else { return Vec::new() };
+    let Ok(length) = rustix::fs::flistxattr(file.descriptor(), &mut names[..]) else { return Vec::new() };
     names[..length]
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty())
         .filter_map(|name| {
             let mut value = vec![0; MAX_VALUE_BYTES];
-            let length = rustix::fs::fgetxattr(&file, name, &mut value[..]).ok()?;
+            let length = rustix::fs::fgetxattr(file.descriptor(), name, &mut value[..]).ok()?;
             value.truncate(length);
             Some((String::from_utf8_lossy(name).into_owned(), value))
         })

@@ -23,6 +23,6 @@ table! {
 }
 
 fn rows(scan: &Scan) -> Rows {
-    scan.warn("events are not recorded; compare pci_devices and usb_devices of two scans");
+    scan.warn_of_no_subject("events are not recorded; compare pci_devices and usb_devices of two scans");
     Box::new(std::iter::empty())
 }

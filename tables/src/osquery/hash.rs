@@ -32,7 +32,7 @@ fn rows(scan: &Scan) -> Rows {
 fn describe(scan: &Scan, place: &Place) -> Option<Row> {
     let path = place.path.as_path();
     // What is no regular file has no digest; saying so for each would drown the rest.
-    if !scan.source.root.metadata(path, Follow::Links).ok()?.is_file() {
+    if !scan.metadata(path, Follow::Links)?.is_file() {
         return None;
     }
     let (mut reader, _) = scan.open(path, Follow::Links)?;

@@ -22,7 +22,7 @@ fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
     Box::new(processes::pids(&scan).into_iter().filter_map(move |pid| {
         let namespace = |name: &str| {
-            let target = processes::link(&scan, pid, &format!("ns/{name}"))?;
+            let target = processes::shown_link(&scan, pid, &format!("ns/{name}"))?;
             processes::inode_of(&target.to_string_lossy(), name).map(str::to_owned)
         };
         let pid_namespace = namespace("pid")?;

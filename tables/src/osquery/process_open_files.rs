@@ -16,7 +16,7 @@ table! {
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
     Box::new(processes::pids(&scan).into_iter().flat_map(move |pid| {
-        let files = processes::open_files(&scan, pid).into_iter().filter(|(_, target)| target.starts_with('/'));
+        let files = processes::shown_open_files(&scan, pid).into_iter().filter(|(_, target)| target.starts_with('/'));
         files.map(move |(fd, path)| row! { pid, fd, path })
     }))
 }

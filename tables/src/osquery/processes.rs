@@ -56,7 +56,9 @@ fn describe(scan: &Scan, pid: i64, boot: Option<i64>) -> Option<Row> {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         line.split_whitespace().nth(index)?.parse::<i64>().ok()
     };
-    let exe = processes::link(scan, pid, "exe").map(|path| path.to_string_lossy().into_owned());
+    let shows_program = scan.uses("path") || scan.uses("on_disk");
+    let exe = if shows_program { processes::shown_link(scan, pid, "exe") } else { None }
+        .map(|path| path.to_string_lossy().into_owned());
     let path = exe.as_deref().map(|path| path.strip_suffix(" (deleted)").unwrap_or(path));
     let on_disk = match (&exe, path) {
         (Some(exe), Some(path)) => i64::from(!exe.ends_with(" (deleted)") && scan.exists(path)),
@@ -69,7 +71,7 @@ fn describe(scan: &Scan, pid: i64, boot: Option<i64>) -> Option<Row> {
     let cgroup = if scan.uses("cgroup_path") { file("cgroup") } else { None }.unwrap_or_default();
     let folder = |name: &str| {
         scan.uses(name)
-            .then(|| processes::link(scan, pid, name))
+            .then(|| processes::shown_link(scan, pid, name))
             .flatten()
             .map(|path| path.to_string_lossy().into_owned())
             .unwrap_or_default()

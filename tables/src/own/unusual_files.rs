@@ -27,9 +27,6 @@ table! {
 
 fn rows(scan: &Scan) -> Rows {
     let walk = scan.source.walk.get(scan);
-    if walk.is_cut {
-        scan.warn("there are more unusual files than are kept; the list is not complete");
-    }
     Box::new((0..walk.unusual.len()).map(move |index| {
         let file = &walk.unusual[index];
         row! {
