@@ -17,6 +17,7 @@ use crate::kept::KeptRows;
 use crate::root::{self, Entry, Follow, Metadata, Root};
 use crate::schema::Table;
 use crate::value::Value;
+use crate::vtab::without_nul;
 use crate::walk::WalkCache;
 
 /// The longest configuration file that is read whole.
@@ -60,7 +61,8 @@ impl Query {
         Query { budget, warnings: Mutex::default() }
     }
 
-    pub fn warn(&self, warning: Warning) {
+    pub fn warn(&self, mut warning: Warning) {
+        warning.message = without_nul(warning.message.into());
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         if warnings.len() < MAX_WARNINGS && !warnings.contains(&warning) {
             warnings.push(warning);

@@ -2,6 +2,7 @@
 //! promises that rusqlite's traits ask for and nothing else.
 #![allow(unsafe_code)]
 
+use std::borrow::Cow;
 use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -296,8 +297,13 @@ pub(crate) fn from_sqlite(value: ValueRef<'_>) -> Value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Integer(number),
         ValueRef::Real(number) => Value::Real(number),
-        ValueRef::Text(text) | ValueRef::Blob(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Text(text) | ValueRef::Blob(text) => Value::Text(without_nul(String::from_utf8_lossy(text))),
     }
+}
+
+/// Postgres has no U+0000 in its text, and any user can write one where a table reads.
+pub(crate) fn without_nul(text: Cow<'_, str>) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.into_owned() }
 }
 
 pub(crate) fn to_sqlite(value: &Value) -> ToSqlOutput<'_> {

@@ -399,6 +399,14 @@ fn a_folder_or_nothing_in_place_of_a_file_is_no_failure_to_read() {
 }
 
 #[test]
+fn a_nul_byte_becomes_the_replacement_character() {
+    let image = Made::new()
+        .with("/etc/passwd", "bob:x:1001:100::/home/bob:/bin/sh\n")
+        .with("/home/bob/.ssh/authorized_keys", "ssh-ed25519 AAAA bob\u{0}@laptop\n");
+    assert_eq!(image.ask("SELECT comment FROM authorized_keys"), ["bob\u{fffd}@laptop"]);
+}
+
+#[test]
 fn files_that_include_each_other_are_not_read_without_end() {
     let every = "Include /etc/ssh/sshd_config.d/*\n".repeat(4);
     let mut image =
