@@ -318,6 +318,28 @@ async fn a_full_spool_takes_no_new_job_and_keeps_what_is_finished() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_the_server_fails_on_does_not_hold_up_the_others() {
+    let modules: Vec<_> = (0..5).map(|n| module(&format!("test-{n}"), "SELECT 'x' AS resource", &["users"])).collect();
+    let (folder, server) = host_and_server(&modules).await;
+    server.lock().fails_on_module = Some("test-0".to_owned());
+    let runs: Vec<_> = modules.iter().map(|module| server.lock().enqueue(module)).collect();
+    server.lock().lease = Duration::from_secs(120);
+    let daemon = Daemon::start(&server, folder.path(), &[]);
+    server.until(30, "the other results", |platform| platform.accepted.len() == 4).await;
+    assert!(!server.lock().accepted.contains_key(&runs[0]));
+    let aside = folder.path().join("state/spool/rejected");
+    for _ in 0..60 {
+        if aside.exists() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(aside.exists(), "the result is tried without end:\n{}", daemon.log());
+    assert!(daemon.log().contains("result_refused"), "{}", daemon.log());
+    assert_contract_kept(&server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_clock_is_corrected_by_the_servers() {
     let module = users_module();
     let (folder, server) = host_and_server(std::slice::from_ref(&module)).await;

@@ -102,6 +102,12 @@ impl Error {
         }
     }
 
+    /// The server failed on this very request, and says no more than that; when it is only busy or its database is away, it
+    /// says so with another status.
+    pub fn is_servers_failure(&self) -> bool {
+        matches!(self, Error::Refused { status: StatusCode::INTERNAL_SERVER_ERROR, .. })
+    }
+
     /// The server's clock, if it sent it.
     pub fn server_time(&self) -> Option<DateTime<Utc>> {
         match self {

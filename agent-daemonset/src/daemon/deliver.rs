@@ -1,6 +1,7 @@
 //! Sends finished results until the server acknowledged each. What is sent is the difference to what the server holds; a run
 //! that found the same is told in the next poll. A result leaves the spool only after the record of what the server now holds
-//! is on disk, so that a crash in between repeats a send, which is harmless.
+//! is on disk, so that a crash in between repeats a send, which is harmless. One result that the server cannot take must not
+//! hold up the others: they are then sent one by one, and the one is set aside after some tries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use catalog::wire::{ResultAck, ResultsRequest, SubmittedResult, UnchangedRun, co
 use uuid::Uuid;
 
 use crate::client::{self, Remedy, Session};
+use crate::daemon::suspects::Suspects;
 use crate::run::FinishedRun;
 use crate::state;
 use crate::state::acknowledged::{Acknowledged, Outgoing, Records, outgoing};
@@ -19,6 +21,8 @@ use crate::state::spool::{EntryId, Spool};
 const BATCH: usize = 32;
 /// Compressed bytes of results in one request, and so at most some ten times that in memory.
 const BATCH_BYTES: u64 = 1 << 20;
+/// Results in a row that the server fails on, each alone, before it is left in peace: it is the server then.
+const FAILURES_IN_A_ROW: usize = 3;
 /// Unchanged runs in one poll.
 const UNCHANGED: usize = 200;
 
@@ -87,7 +91,11 @@ pub struct Outbox {
     records: Records,
     /// Runs that need no envelope, with the module each is of.
     unchanged: BTreeMap<EntryId, UnchangedRun>,
+    suspects: Suspects,
 }
+
+/// Results that the server failed on in this delivery, with the module of each: a later result of it waits for the earlier.
+type PutOff = BTreeMap<EntryId, String>;
 
 struct Sending {
     id: EntryId,
@@ -98,19 +106,35 @@ struct Sending {
 impl Outbox {
     /// An outbox over an opened spool.
     pub fn new(spool: Spool, records: Records) -> Self {
-        Outbox { spool, records, unchanged: BTreeMap::new() }
+        Outbox { spool, records, unchanged: BTreeMap::new(), suspects: Suspects::default() }
     }
 
     /// Sends every result that needs an envelope.
     pub async fn deliver(&mut self, session: &mut Session) -> Result<(), Error> {
         let mut batch_limit = BATCH;
+        let mut put_off = PutOff::new();
+        let mut failures_in_a_row = 0;
+        let mut failure: Option<Error> = None;
         loop {
-            let (sending, request) = self.next_batch(batch_limit)?;
+            let (sending, request) = self.next_batch(batch_limit, &put_off)?;
             if sending.is_empty() {
-                return Ok(());
+                return failure.map_or(Ok(()), Err);
             }
             match session.results(&request).await {
-                Ok(response) => self.settle(sending, &response.results)?,
+                Ok(response) => {
+                    failures_in_a_row = 0;
+                    if let Some(refused) = self.settle(sending, &response.results, &mut put_off)? {
+                        failure = Some(refused);
+                    }
+                }
+                Err(error) if error.is_servers_failure() && sending.len() > 1 => batch_limit = 1,
+                Err(error) if error.is_servers_failure() && failures_in_a_row + 1 < FAILURES_IN_A_ROW => {
+                    failures_in_a_row += 1;
+                    for one in sending {
+                        self.put_off(one, &error.to_string(), &mut put_off)?;
+                    }
+                    failure = Some(error.into());
+                }
                 Err(error) if error.remedy() == Remedy::SendLess && sending.len() > 1 => batch_limit = 1,
                 Err(error) if error.remedy() == Remedy::SendLess => {
                     for one in &sending {
@@ -145,6 +169,7 @@ impl Outbox {
     /// Forgets every result.
     pub fn clear(&mut self) -> Result<(), state::Error> {
         self.unchanged.clear();
+        self.suspects = Suspects::default();
         for (id, _) in self.spool.entries() {
             self.spool.remove(id)?;
         }
@@ -152,13 +177,14 @@ impl Outbox {
     }
 
     /// Results of one request: the oldest first, one of each module, because the second's difference is to the first.
-    fn next_batch(&mut self, limit: usize) -> Result<(Vec<Sending>, ResultsRequest), Error> {
+    fn next_batch(&mut self, limit: usize, put_off: &PutOff) -> Result<(Vec<Sending>, ResultsRequest), Error> {
         let mut sending = Vec::new();
         let mut results = Vec::new();
         let mut bytes = 0;
         let mut modules: BTreeSet<String> = self.unchanged.values().map(|run| run.module.clone()).collect();
+        modules.extend(put_off.values().cloned());
         for (id, size) in self.spool.entries() {
-            if self.unchanged.contains_key(&id) {
+            if self.unchanged.contains_key(&id) || put_off.contains_key(&id) {
                 continue;
             }
             if sending.len() >= limit || (bytes + size > BATCH_BYTES && !sending.is_empty()) {
@@ -190,7 +216,13 @@ impl Outbox {
         Ok((sending, ResultsRequest { results }))
     }
 
-    fn settle(&mut self, sending: Vec<Sending>, acks: &[ResultAck]) -> Result<(), Error> {
+    /// Takes each answer for what it is; the last refusal that is not for good, if there is one.
+    fn settle(
+        &mut self,
+        sending: Vec<Sending>,
+        acks: &[ResultAck],
+        put_off: &mut PutOff,
+    ) -> Result<Option<Error>, Error> {
         let mut refused = None;
         for one in sending {
             let ack = acks.iter().find(|ack| ack.run_id == one.id.run_id);
@@ -204,6 +236,7 @@ impl Outbox {
                         self.records.save(&one.module, &one.after)?;
                     }
                     self.spool.remove(one.id)?;
+                    self.suspects.another_was_taken(one.id);
                 }
                 (_, Some(codes::SNAPSHOT_MISMATCH)) => {
                     tracing::info!(module = one.module, "the server holds other facts; the result is sent whole");
@@ -211,23 +244,41 @@ impl Outbox {
                     self.records.forget(&one.module)?;
                     if !had_base {
                         // Whole results have no base that could differ.
-                        refused =
-                            Some((one.module, codes::SNAPSHOT_MISMATCH.to_owned(), "for a whole result".to_owned()));
+                        refused = Some(self.refuse(one, codes::SNAPSHOT_MISMATCH, "for a whole result", put_off)?);
                     }
                 }
                 (_, Some(codes::INVALID_ENVELOPE | codes::UNKNOWN_MODULE)) => {
                     self.give_up(&one, &error.map(|error| error.message.clone()).unwrap_or_default())?;
                 }
                 (_, code) => {
-                    let message = error.map_or("without saying why", |error| error.message.as_str()).to_owned();
-                    refused = Some((one.module, code.unwrap_or("not_accepted").to_owned(), message));
+                    let message = error.map_or("without saying why", |error| error.message.as_str());
+                    refused = Some(self.refuse(one, code.unwrap_or("not_accepted"), message, put_off)?);
                 }
             }
         }
-        match refused {
-            None => Ok(()),
-            Some((module, code, message)) => Err(Error::Refused { module, code, message }),
+        Ok(refused)
+    }
+
+    fn refuse(&mut self, one: Sending, code: &str, message: &str, put_off: &mut PutOff) -> Result<Error, state::Error> {
+        let refused = Error::Refused { module: one.module.clone(), code: code.to_owned(), message: message.to_owned() };
+        self.put_off(one, &refused.to_string(), put_off)?;
+        Ok(refused)
+    }
+
+    /// Leaves a result for the next delivery, or aside if it was tried often enough.
+    fn put_off(&mut self, one: Sending, reason: &str, put_off: &mut PutOff) -> Result<(), state::Error> {
+        if self.suspects.is_hopeless(one.id) {
+            return self.give_up(&one, reason);
         }
+        tracing::warn!(
+            error_code = "result_put_off",
+            module = one.module,
+            run_id = %one.id.run_id,
+            reason,
+            "the server fails on this result; the others are sent without it"
+        );
+        put_off.insert(one.id, one.module);
+        Ok(())
     }
 
     /// Sending it again cannot help.

@@ -24,6 +24,7 @@ mod backoff;
 pub mod deliver;
 pub mod enroll;
 mod start;
+mod suspects;
 
 use backoff::{Backoff, jittered};
 use deliver::Outbox;

@@ -50,6 +50,8 @@ pub struct Platform {
     pub bundle: Option<SignedBundle>,
     /// Answer results with this instead of taking them.
     pub refuse_results: Option<(StatusCode, &'static str)>,
+    /// Fail on every request that holds a result of this module, as a server does that cannot store it.
+    pub fails_on_module: Option<String>,
     /// Answer polls with this.
     pub refuse_polls: Option<(StatusCode, &'static str)>,
     /// Take results, then be this long about the answer.
@@ -432,6 +434,9 @@ async fn results(
             }
         }
         let request: wire::ResultsRequest = serde_json::from_value(value).unwrap();
+        if request.results.iter().any(|result| platform.fails_on_module.as_ref() == Some(&result.envelope.module)) {
+            return refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal");
+        }
         let acks = request.results.iter().map(|result| platform.take(result)).collect();
         (acks, platform.slow_answer)
     };
