@@ -20,6 +20,8 @@ use crate::value::{Parameters, Value};
 
 /// Findings of one check; beyond it a list says no more than its length.
 const MAX_FINDINGS: usize = 500;
+/// Values of one column that several rows about one resource have; more of them prove no more.
+const MAX_JOINED_BYTES: usize = 1_000;
 /// Facts of one module on one asset.
 const MAX_FACTS: usize = 50_000;
 const MAX_LOG_LINES: usize = 100;
@@ -160,10 +162,8 @@ pub(crate) fn decide(
     let Some(resource) = answer.columns.iter().position(|column| column == "resource") else {
         return (verdict(Verdict::Error, Some("the query has no column named resource".to_owned())), Vec::new());
     };
-    let count = answer.rows.len();
-    let findings = findings(check, &answer, resource);
-    let message =
-        (count > findings.len()).then(|| format!("{count} rows fail, {} findings are listed", findings.len()));
+    let (findings, count) = findings(check, &answer, resource);
+    let message = (count > findings.len()).then(|| format!("{count} fail, {} are listed", findings.len()));
     (verdict(Verdict::Fail, message), findings)
 }
 
@@ -174,16 +174,14 @@ fn gap_of(answer: &QueryOutput) -> Option<(Gap, String)> {
     Some((warning.gap, format!("{}: {}", warning.table, warning.message)))
 }
 
-/// One finding a resource: it is the finding's identity, so a second row about the same adds nothing.
-fn findings(check: &Check, answer: &QueryOutput, resource: usize) -> Vec<Finding> {
-    let mut seen = BTreeSet::new();
-    let mut findings = Vec::new();
+/// One finding a resource, which is the finding's identity: a second row about the same adds its evidence. Beside them, how
+/// many resources fail.
+fn findings(check: &Check, answer: &QueryOutput, resource: usize) -> (Vec<Finding>, usize) {
+    let mut listed: BTreeMap<String, usize> = BTreeMap::new();
+    let mut findings: Vec<Finding> = Vec::new();
     for row in &answer.rows {
         let name = redact(&row[resource].to_string());
-        if findings.len() >= MAX_FINDINGS || !seen.insert(name.clone()) {
-            continue;
-        }
-        let evidence = answer
+        let evidence: BTreeMap<String, serde_json::Value> = answer
             .columns
             .iter()
             .zip(row)
@@ -191,9 +189,32 @@ fn findings(check: &Check, answer: &QueryOutput, resource: usize) -> Vec<Finding
             .filter(|(position, _)| *position != resource)
             .map(|(_, (column, value))| (column.clone(), clean(value)))
             .collect();
-        findings.push(Finding { check: check.id.clone(), severity: check.severity, resource: name, evidence });
+        let position = *listed.entry(name.clone()).or_insert(findings.len());
+        if let Some(finding) = findings.get_mut(position) {
+            add_evidence(&mut finding.evidence, &evidence);
+        } else if findings.len() < MAX_FINDINGS {
+            findings.push(Finding { check: check.id.clone(), severity: check.severity, resource: name, evidence });
+        }
     }
-    findings
+    (findings, listed.len())
+}
+
+/// Joins the values of two rows, each value once.
+fn add_evidence(known: &mut BTreeMap<String, serde_json::Value>, more: &BTreeMap<String, serde_json::Value>) {
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    for (column, value) in more {
+        match known.get_mut(column) {
+            Some(known) if known.is_null() => *known = value.clone(),
+            Some(_) if value.is_null() => {}
+            Some(known) if known != value => {
+                let (joined, new) = (text(known), text(value));
+                if joined.len() < MAX_JOINED_BYTES && !joined.split(", ").any(|one| one == new) {
+                    *known = format!("{joined}, {new}").into();
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 fn clean(value: &Value) -> serde_json::Value {
@@ -371,6 +392,45 @@ mod tests {
     fn collected(names: &[&str]) -> Collected {
         let facts = names.iter().map(|name| (fact(name).hash(), fact(name))).collect();
         Collected { facts, unreadable: BTreeSet::new() }
+    }
+
+    fn answer(rows: Vec<Vec<Value>>) -> QueryOutput {
+        let columns = ["resource", "type", "missing"].map(str::to_owned).to_vec();
+        QueryOutput { columns, rows, ..QueryOutput::default() }
+    }
+
+    fn check() -> Check {
+        serde_json::from_value(serde_json::json!({
+            "id": "one", "title": "one", "severity": "high", "query": "SELECT 1", "rationale": "a test",
+            "remediation": { "text": "mend it" }, "controls": {},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn rows_about_one_resource_are_one_finding_with_the_evidence_of_all() {
+        let row = |cells: [&str; 3]| cells.map(Value::from).to_vec();
+        let rows = vec![
+            row(["/etc/pam.d/common-auth", "auth", "preauth"]),
+            row(["/etc/pam.d/common-auth", "auth", "authfail"]),
+            row(["/etc/pam.d/common-auth", "auth", "authfail"]),
+        ];
+        let (verdict, findings) = decide(&check(), |_| Ok(answer(rows.clone())));
+        assert_eq!((verdict.verdict, verdict.message), (Verdict::Fail, None));
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].evidence["missing"], "preauth, authfail");
+        assert_eq!(findings[0].evidence["type"], "auth");
+    }
+
+    #[test]
+    fn a_list_that_is_cut_says_of_how_many() {
+        let rows: Vec<_> = (0..=MAX_FINDINGS).map(|n| vec![Value::from(n), Value::Null, Value::Null]).collect();
+        let (verdict, findings) = decide(&check(), |_| Ok(answer(Vec::clone(&rows))));
+        assert_eq!(findings.len(), MAX_FINDINGS);
+        assert_eq!(verdict.message.as_deref(), Some("501 fail, 500 are listed"));
+        let twice = vec![vec![Value::from("/dev/shm"), Value::Null, Value::Null]; 2];
+        let (verdict, _) = decide(&check(), |_| Ok(answer(twice.clone())));
+        assert_eq!(verdict.message, None);
     }
 
     #[test]
