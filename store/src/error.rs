@@ -35,14 +35,14 @@ pub enum Error {
     #[error("there is no tenant '{0}'")]
     UnknownTenant(String),
     /// The slug belongs to a tenant that was offboarded and whose data is kept.
+    ///
+    /// Without its id on purpose: that is what an adoption has to prove, and whoever may write a manifest reads this.
     #[error(
-        "the slug '{slug}' belongs to the offboarded tenant {tenant_id}; adopt it with the annotation tenantra.io/adopt: {tenant_id}, or choose another"
+        "the slug '{slug}' belongs to an offboarded tenant whose data is kept; choose another, or continue that tenant with the annotation tenantra.io/adopt and its id, which the platform's administrators find in shared.tenants"
     )]
     SlugRetained {
         /// The slug.
         slug: String,
-        /// Who has it.
-        tenant_id: Uuid,
     },
     /// A schema of that name exists and does not carry our mark for this tenant. It is never adopted.
     #[error("the schema {schema} exists and is not ours ({}); move it away, or choose another slug", mark.as_deref().unwrap_or("no mark"))]

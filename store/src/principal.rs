@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::names::{Slug, TenantRef};
+use crate::tenants::TenantState;
 use crate::tx::PlatformTx;
 use crate::users::Role;
 
@@ -22,12 +23,24 @@ pub struct Principal {
     /// Whether the platform itself is theirs.
     pub is_super_admin: bool,
     /// What they may do in which tenant, by slug; purged tenants are left out.
-    pub memberships: Vec<(TenantRef, Role)>,
+    pub memberships: Vec<Belonging>,
+}
+
+/// What a signed-in person may do in one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Belonging {
+    /// The tenant.
+    pub tenant: TenantRef,
+    /// Where the tenant is in its life.
+    pub tenant_state: TenantState,
+    /// What they may do there.
+    pub role: Role,
 }
 
 #[derive(serde::Deserialize)]
 struct StoredMembership {
     tenant_id: Uuid,
+    state: TenantState,
     role: Role,
 }
 
@@ -36,7 +49,7 @@ pub async fn of_session(tx: &mut PlatformTx, user_id: Uuid, family_id: Uuid) -> 
     type Row = (Uuid, String, String, bool, Json<BTreeMap<String, StoredMembership>>);
     let row: Option<Row> = sqlx::query_as(
         "SELECT u.user_id, u.email, u.name, u.is_super_admin, COALESCE((
-             SELECT jsonb_object_agg(t.slug, jsonb_build_object('tenant_id', t.tenant_id, 'role', m.role))
+             SELECT jsonb_object_agg(t.slug, jsonb_build_object('tenant_id', t.tenant_id, 'state', t.state, 'role', m.role))
              FROM shared.memberships m JOIN shared.tenants t USING (tenant_id)
              WHERE m.user_id = u.user_id AND t.state <> 'purged'), '{}')
          FROM shared.users u
@@ -51,8 +64,9 @@ pub async fn of_session(tx: &mut PlatformTx, user_id: Uuid, family_id: Uuid) -> 
         let memberships = memberships
             .0
             .into_iter()
-            .map(|(slug, StoredMembership { tenant_id, role })| {
-                Ok((TenantRef { slug: Slug::parse(&slug)?, id: tenant_id }, role))
+            .map(|(slug, StoredMembership { tenant_id, state, role })| {
+                let tenant = TenantRef { slug: Slug::parse(&slug)?, id: tenant_id };
+                Ok(Belonging { tenant, tenant_state: state, role })
             })
             .collect::<Result<_>>()?;
         Ok(Principal { user_id, email, name, is_super_admin, memberships })

@@ -154,7 +154,7 @@ impl TenantRow {
         if is_free || adopt == Some(self.tenant.id) {
             return Ok(());
         }
-        Err(Error::SlugRetained { slug: self.tenant.slug.to_string(), tenant_id: self.tenant.id })
+        Err(Error::SlugRetained { slug: self.tenant.slug.to_string() })
     }
 }
 

@@ -4,6 +4,7 @@
 //! deactivated account holds from the next request on, on every replica, for the price of one indexed look-up.
 
 use http::{HeaderMap, header, request::Parts};
+use store::principal::Belonging;
 use uuid::Uuid;
 
 use crate::{
@@ -35,6 +36,8 @@ pub struct Identity {
 pub struct Membership {
     /// The tenant.
     pub tenant: store::TenantRef,
+    /// Whether the tenant is served: its row says so, whatever a manifest of its slug says.
+    pub is_served: bool,
     /// The role there.
     pub role: Role,
 }
@@ -61,8 +64,15 @@ impl Identity {
         let principal = store::principal::of_session(&mut tx, claims.sub, claims.sid).await?;
         tx.rollback().await?;
         let principal = principal.ok_or(Error::Unauthenticated("The session has ended. Sign in again."))?;
-        let memberships =
-            principal.memberships.into_iter().map(|(tenant, role)| Membership { tenant, role: role.into() }).collect();
+        let memberships = principal
+            .memberships
+            .into_iter()
+            .map(|Belonging { tenant, tenant_state, role }| Membership {
+                tenant,
+                is_served: tenant_state.is_served(),
+                role: role.into(),
+            })
+            .collect();
         let identity = Self {
             user_id: principal.user_id,
             session_id: claims.sid,

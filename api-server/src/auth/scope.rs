@@ -1,7 +1,8 @@
 //! The tenant that a request is about, and the transaction in which its data is read or written.
 //!
-//! The header `X-Tenantra-Tenant` names it; without one it is the caller's first tenant. A tenant that the caller has no
-//! part in does not exist for them: 404, never 403.
+//! The header `X-Tenantra-Tenant` names it; without one it is the caller's only tenant. A tenant that the caller has no
+//! part in does not exist for them: 404, never 403. Served is what both the resource and the row say is: a manifest that
+//! takes the slug of an offboarded tenant does not open its data.
 
 use std::sync::Arc;
 
@@ -11,7 +12,10 @@ use http::request::Parts;
 use store::{Mode, Slug, TenantRef};
 
 use crate::{
-    auth::{Role, identity::Identity},
+    auth::{
+        Role,
+        identity::{Identity, Membership},
+    },
     error::{Error, Result},
     state::App,
 };
@@ -48,8 +52,8 @@ impl Scope {
             }
             None => None,
         };
-        let (tenant, role) = choose(&identity, named, app).await?;
-        let resource = app.tenants.active(tenant.slug.as_str()).await?;
+        let Membership { tenant, is_served, role } = choose(&identity, named, app).await?;
+        let resource = app.tenants.served(&tenant.slug, is_served).await?;
         tracing::Span::current().record("tenant_id", tracing::field::display(tenant.id));
         let scope = Self { tenant, role, resource };
         parts.extensions.insert(scope.clone());
@@ -57,22 +61,22 @@ impl Scope {
     }
 }
 
-async fn choose(identity: &Identity, named: Option<Slug>, app: &App) -> Result<(TenantRef, Role)> {
+async fn choose(identity: &Identity, named: Option<Slug>, app: &App) -> Result<Membership> {
     let membership = match &named {
         Some(slug) => identity.memberships.iter().find(|membership| membership.tenant.slug == *slug),
         None => identity.memberships.first(),
     };
     if let Some(membership) = membership {
         let role = if identity.is_super_admin { Role::SuperAdmin } else { membership.role };
-        return Ok((membership.tenant.clone(), role));
+        return Ok(Membership { role, ..membership.clone() });
     }
     match named {
         Some(slug) if identity.is_super_admin => {
             let mut tx = app.db.platform().await?;
             let tenant = store::tenants::by_slug(&mut tx, &slug).await?;
             tx.rollback().await?;
-            let tenant = tenant.ok_or(Error::NotFound("tenant"))?;
-            Ok((tenant.tenant, Role::SuperAdmin))
+            let row = tenant.ok_or(Error::NotFound("tenant"))?;
+            Ok(Membership { is_served: row.state.is_served(), tenant: row.tenant, role: Role::SuperAdmin })
         }
         Some(_) => Err(Error::NotFound("tenant")),
         None => Err(Error::TenantRequired),

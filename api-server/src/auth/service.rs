@@ -99,7 +99,7 @@ pub async fn login(app: &App, login: &str, password: String, visitor: &Visitor) 
 async fn check_suspension(app: &App, memberships: &[users::Membership]) -> Result<()> {
     let mut suspended = None;
     for membership in memberships {
-        match app.tenants.active(membership.slug.as_str()).await {
+        match app.tenants.served(&membership.slug, membership.is_served).await {
             Ok(_) => return Ok(()),
             Err(error @ Error::TenantSuspended(_)) => suspended = Some(error),
             Err(Error::NotFound(_)) => {}

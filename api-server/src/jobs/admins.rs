@@ -4,7 +4,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use kube::ResourceExt;
-use store::{Slug, users};
+use store::{Slug, tenants::TenantState, users};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
@@ -57,6 +57,10 @@ async fn pass(app: &App, done: &mut HashSet<(String, String)>) -> Result<()> {
         let Ok(slug) = Slug::parse(&key.0) else { continue };
         let mut tx = app.db.platform().await?;
         let Some(row) = store::tenants::by_slug(&mut tx, &slug).await? else { continue };
+        // A manifest of a retained tenant's slug names nobody to its data until the operator has taken the row up.
+        if row.state != TenantState::Active {
+            continue;
+        }
         let invited = users::NewUser {
             email: key.1.clone(),
             username: None,

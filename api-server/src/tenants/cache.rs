@@ -17,6 +17,7 @@ use kube::{
         watcher,
     },
 };
+use store::Slug;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -141,7 +142,7 @@ impl TenantCache {
         self.store.get(&ObjectRef::new(slug))
     }
 
-    /// The tenant, if its people and agents may work.
+    /// The tenant, if its resource lets its people and agents work; ask [`TenantCache::served`] before giving access.
     ///
     /// # Errors
     /// The watch is too old to know, there is no such tenant, or it is suspended or being deleted.
@@ -153,6 +154,16 @@ impl TenantCache {
         }
         let tenant = self.get(slug).ok_or(Error::NotFound("tenant"))?;
         if is_suspended(&tenant) { Err(Error::TenantSuspended(slug.to_owned())) } else { Ok(tenant) }
+    }
+
+    /// The tenant of a row, if both its resource and the row let its people and agents work. Whether the row does is the
+    /// caller's to say: each has read it for another reason already.
+    ///
+    /// # Errors
+    /// As [`TenantCache::active`]; a row that is retained, offboarded or suspended is answered as a suspension is.
+    pub async fn served(&self, slug: &Slug, is_served: bool) -> Result<Arc<Tenant>> {
+        let tenant = self.active(slug.as_str()).await?;
+        if is_served { Ok(tenant) } else { Err(Error::TenantSuspended(slug.to_string())) }
     }
 
     /// Waits until the cache has the version that a write answered with.

@@ -32,6 +32,12 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The slug is taken, or the Kubernetes API server refuses the spec.
 pub async fn create(app: &App, slug: &str, spec: &Value, changed_by: Uuid) -> Result<(Uuid, Arc<Tenant>)> {
     let slug = Slug::parse(slug).map_err(|error| Error::field("slug", error.to_string()))?;
+    // Else the operator would refuse what was just made, and the answer would name the tenant that is kept.
+    let mut tx = app.db.platform().await?;
+    if let Some(row) = store::tenants::by_slug(&mut tx, &slug).await? {
+        row.adoptable(None)?;
+    }
+    tx.rollback().await?;
     let object = json!({
         "apiVersion": format!("{GROUP}/{VERSION}"),
         "kind": "Tenant",

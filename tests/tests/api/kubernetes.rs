@@ -12,6 +12,7 @@ use kube::{Api, Client, ResourceExt};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use store::tenants::{Progress, TenantState};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, Host, enroll_request, expect};
@@ -80,6 +81,18 @@ async fn a_pod_of_the_tenants_daemon_set_enrols_and_no_other() -> Result<()> {
     let again = Host::enroll(&fixture.http, &fixture.base, credential, Uuid::new_v4()).await?;
     assert_eq!((again.agent_id, again.asset_id), (host.agent_id, host.asset_id));
     again.jobs(0, 1).await?;
+
+    // What the row says holds for nodes too: the slug of a retained tenant lets none in.
+    let mut tx = fixture.owner.begin().await?;
+    for state in [TenantState::Retained, TenantState::Active] {
+        let progress = Progress { state, step: String::new(), purge_after: None };
+        store::tenants::set_progress(&mut tx, host.enrolled.tenant.id, &progress).await?;
+        tx.commit().await?;
+        let status = if state.is_served() { StatusCode::CREATED } else { StatusCode::FORBIDDEN };
+        expect(enroll(&good_token).await?, status).await?;
+        tx = fixture.owner.begin().await?;
+    }
+    tx.rollback().await?;
 
     refused("nonsense", "does not hold").await?;
     let foreign = token(&client, "tenantra-agent", "https://kubernetes.default.svc", Some(&good)).await?;

@@ -6,11 +6,13 @@ use anyhow::Result;
 use crds::tenant::Tenant;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
+use store::tenants::{Progress, TenantState};
 use tests::harness::until;
+use uuid::Uuid;
 
-use crate::fixture::{Fixture, expect};
+use crate::fixture::{Fixture, enroll_request, expect};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_is_made_read_and_deleted_through_its_resource() -> Result<()> {
@@ -113,6 +115,53 @@ async fn a_suspended_tenant_is_refused_everywhere_and_comes_back() -> Result<()>
     let tokens = ada.get("/v1/agents/enrollment-tokens").expect(StatusCode::OK).await?;
     assert_eq!(tokens["items"][0]["uses"], 0);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_of_a_retained_tenants_slug_opens_nothing_before_it_is_adopted() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    let tenant = fixture.tenant("acme", json!({ "plan": "Pro" })).await?;
+    let ada = fixture.person("acme", "admin").await?;
+    let host = fixture.host("acme").await?;
+    let token = fixture.enrollment_token("acme", 5).await?;
+    let set = async |state: TenantState| -> Result<()> {
+        let mut tx = fixture.owner.begin().await?;
+        let progress = Progress { state, step: String::new(), purge_after: None };
+        store::tenants::set_progress(&mut tx, tenant.id, &progress).await?;
+        Ok(tx.commit().await?)
+    };
+    let has_account = async || -> Result<bool> {
+        let mut tx = fixture.api_db()?.platform().await?;
+        Ok(store::users::by_login(&mut tx, "eve@evil.example").await?.is_some())
+    };
+    set(TenantState::Retained).await?;
+    // The operator says Stalled/SlugRetained to this object; here it is only seen.
+    let api: Api<Tenant> = Api::all(fixture.cluster.client.clone());
+    let named = Patch::Merge(json!({ "spec": { "admin": { "email": "eve@evil.example" } } }));
+    api.patch("acme", &PatchParams::default(), &named).await?;
+
+    let admin = fixture.admin().await?;
+    for call in [ada.get("/v1/overview"), ada.get("/v1/auth/me"), admin.get("/v1/findings").tenant("acme")] {
+        assert_eq!(call.expect(StatusCode::FORBIDDEN).await?["code"], "tenant_suspended");
+    }
+    assert!(fixture.sign_in("admin@acme.example", "Another-Horse-Battery-8").await.is_err());
+    let refused = host.post("/v1/agents/heartbeat", &json!({ "state": state() })).await?;
+    assert_eq!(expect(refused, StatusCode::FORBIDDEN).await?["code"], "tenant_suspended");
+    let key = ed25519_dalek::SigningKey::from_bytes(&rand::random());
+    let request = enroll_request(&json!({ "type": "enrollment_token", "token": token }), &key, Uuid::new_v4());
+    let enroll = || fixture.request(Method::POST, "/v1/agents/enroll/self").0.json(&request).send();
+    expect(enroll().await?, StatusCode::FORBIDDEN).await?;
+    let again = json!({ "slug": "acme", "spec": { "displayName": "A" } });
+    let refused = admin.post("/v1/tenants", &again).expect(StatusCode::CONFLICT).await?;
+    assert_eq!(refused["code"], "slug_retained");
+    assert!(!refused["message"].as_str().unwrap().contains(&tenant.id.to_string()), "{refused}");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!has_account().await?, "the address of a manifest that was refused got an account");
+
+    set(TenantState::Active).await?;
+    ada.get("/v1/overview").expect(StatusCode::OK).await?;
+    expect(enroll().await?, StatusCode::CREATED).await?;
+    until(Duration::from_secs(20), "the first administrator has an account", has_account).await
 }
 
 fn state() -> serde_json::Value {
