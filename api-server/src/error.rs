@@ -57,7 +57,7 @@ pub enum Error {
     /// The tenant is suspended or being taken down.
     #[error("The tenant {0} is suspended. Its data is kept; a platform administrator can activate it again.")]
     TenantSuspended(String),
-    /// The caller named no tenant and has none of their own.
+    /// The caller named no tenant and has none of their own, or several.
     #[error("This route works on one tenant. Name it in the header X-Tenantra-Tenant.")]
     TenantRequired,
     /// The plan does not have the feature.

@@ -99,7 +99,7 @@ pub struct Me {
     pub is_super_admin: bool,
     /// Their roles.
     pub roles: Vec<RoleView>,
-    /// The tenant that requests without `X-Tenantra-Tenant` are about.
+    /// The tenant that requests without `X-Tenantra-Tenant` are about; absent for who has several, or none.
     pub tenant: Option<TenantLabel>,
 }
 

@@ -38,8 +38,8 @@ impl Scope {
     /// The tenant of a request; asked once for each request and kept with it.
     ///
     /// # Errors
-    /// 401, 404 for a tenant that the caller has no part in, 400 where none is named and none is theirs, 403 while it is
-    /// suspended.
+    /// 401, 404 for a tenant that the caller has no part in, 400 where none is named and not exactly one is theirs, 403
+    /// while it is suspended.
     pub async fn of(parts: &mut Parts, app: &App) -> Result<Self> {
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(known.clone());
@@ -64,7 +64,11 @@ impl Scope {
 async fn choose(identity: &Identity, named: Option<Slug>, app: &App) -> Result<Membership> {
     let membership = match &named {
         Some(slug) => identity.memberships.iter().find(|membership| membership.tenant.slug == *slug),
-        None => identity.memberships.first(),
+        // Of several, none is guessed: whoever is added to another tenant would otherwise work there unawares.
+        None => match identity.memberships.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        },
     };
     if let Some(membership) = membership {
         let role = if identity.is_super_admin { Role::SuperAdmin } else { membership.role };

@@ -147,3 +147,43 @@ async fn a_tenants_first_admin_gets_the_first_password_from_the_platform() -> Re
     admin.post("/v1/users", &body).tenant("acme").expect(StatusCode::CONFLICT).await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_another_tenant_made_is_not_let_in_by_a_manifest() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    fixture.tenant("acme", json!({ "plan": "Pro" })).await?;
+    let mallory = fixture.person("acme", "admin").await?;
+    let (email, password) = ("ciso@other.example", "Fourth-Horse-Battery-9");
+    let body = json!({ "email": email, "role": "user", "password": password });
+    mallory.post("/v1/users", &body).expect(StatusCode::CREATED).await?;
+    let other = fixture.tenant("other", json!({ "plan": "Pro", "admin": { "email": email } })).await?;
+    fixture.tenant("third", json!({ "plan": "Pro", "admin": { "email": "new@third.example" } })).await?;
+    let admin = fixture.admin().await?;
+    // Tenants are taken in the order of their slugs: what was to happen to `other` has.
+    tests::harness::until(std::time::Duration::from_secs(20), "the last tenant's account is there", async || {
+        let users = admin.get("/v1/users").tenant("third").expect(StatusCode::OK).await?;
+        Ok(users["items"][0]["email"] == "new@third.example")
+    })
+    .await?;
+    let users = admin.get("/v1/users").tenant("other").expect(StatusCode::OK).await?;
+    assert_eq!(users["total"], 0, "{users}");
+    let person = fixture.sign_in(email, password).await?;
+    person.get("/v1/overview").tenant("other").expect(StatusCode::NOT_FOUND).await?;
+
+    // Of two tenants none is guessed.
+    person.get("/v1/tenants/current").expect(StatusCode::OK).await?;
+    let mut tx = fixture.api_db()?.platform().await?;
+    let user = store::users::by_login(&mut tx, email).await?.unwrap();
+    store::users::grant(&mut tx, user.user_id, other.id, store::users::Role::Readonly).await?;
+    tx.commit().await?;
+    let person = fixture.sign_in(email, password).await?;
+    let refused = person.get("/v1/tenants/current").expect(StatusCode::BAD_REQUEST).await?;
+    assert_eq!(refused["code"], "tenant_required");
+    let me = person.get("/v1/auth/me").expect(StatusCode::OK).await?;
+    assert_eq!((&me["tenant"], me["roles"].as_array().unwrap().len()), (&Value::Null, 2));
+    for slug in ["acme", "other"] {
+        let current = person.get("/v1/tenants/current").tenant(slug).expect(StatusCode::OK).await?;
+        assert_eq!(current["slug"], slug);
+    }
+    Ok(())
+}

@@ -67,7 +67,7 @@ function problemOf(response: Response, error: unknown) {
   );
 }
 
-/** The header that names the tenant a platform administrator looks at; nobody else sends one. */
+/** The header that names the tenant one looks at; who has exactly one tenant needs none. */
 export function tenantHeader(tenant: string | null) {
   return tenant === null ? {} : { "X-Tenantra-Tenant": tenant };
 }

@@ -23,14 +23,27 @@ export function OverviewPage() {
   const session = useSession().data;
   const chosen = useTenant();
   if (chosen === null && !session?.tenant) {
+    const own = session?.roles.flatMap(({ tenant }) => tenant ?? []) ?? [];
     return (
       <EmptyState
         title={t("overview.chooseTenant")}
         hint={t("overview.chooseTenantHint")}
         action={
-          <TenantLink to="/admin/tenants" className="text-link underline">
-            {t("nav.tenants")}
-          </TenantLink>
+          session?.is_super_admin ? (
+            <TenantLink to="/admin/tenants" className="text-link underline">
+              {t("nav.tenants")}
+            </TenantLink>
+          ) : (
+            <ul className="flex flex-wrap justify-center gap-4">
+              {own.map((tenant) => (
+                <li key={tenant}>
+                  <TenantLink to="/" search={{ tenant }} className="text-link underline">
+                    {tenant}
+                  </TenantLink>
+                </li>
+              ))}
+            </ul>
+          )
         }
       />
     );
