@@ -107,6 +107,12 @@ pub enum Error {
         /// The limit that was exceeded.
         limit_bytes: usize,
     },
+    /// More values than may be parsed.
+    #[error("The body has more than {limit} values. Send it in parts.")]
+    TooManyValues {
+        /// The limit that was exceeded.
+        limit: usize,
+    },
     /// A content type or encoding the route does not take.
     #[error("{0}")]
     UnsupportedMedia(&'static str),
@@ -175,7 +181,7 @@ impl Error {
             Self::ManagedByGitops { .. } => (StatusCode::CONFLICT, "managed_by_gitops"),
             Self::PreconditionFailed(_) => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             Self::Unprocessable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            Self::TooLarge { .. } | Self::TooManyValues { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::UnsupportedMedia(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::Timeout(_) => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
@@ -194,6 +200,7 @@ impl Error {
             Self::ManagedByGitops { manager, .. } => json!({ "manager": manager }),
             Self::Unprocessable { field: Some(field), .. } => json!({ "field": field }),
             Self::TooLarge { limit_bytes } => json!({ "limit_bytes": limit_bytes }),
+            Self::TooManyValues { limit } => json!({ "limit_values": limit }),
             Self::TooMany(refused) => json!({ "retry_after_seconds": refused.retry_after_seconds }),
             _ => json!({}),
         }

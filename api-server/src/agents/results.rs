@@ -21,7 +21,7 @@ use crate::{
     tenants::plan,
 };
 
-/// Bodies that are unpacked and parsed at one time: each may hold 32 MiB and its parsed form some times that.
+/// Bodies that are unpacked, parsed and stored at one time: each may hold 32 MiB and its parsed form some times that.
 const AT_ONCE: usize = 4;
 /// Envelopes in one request.
 const MAX_RESULTS: usize = 1_000;
@@ -55,11 +55,10 @@ struct Checked {
 /// # Errors
 /// The body is not one, or the database does not answer: then everything may be sent again.
 pub async fn store(app: &App, call: &AgentCall) -> Result<ResultsResponse> {
-    let results = {
-        let _slot = SLOTS.acquire().await.map_err(Error::internal)?;
-        let call = call.clone();
-        tokio::task::spawn_blocking(move || check(&call)).await.map_err(Error::internal)??
-    };
+    // Held until the last result is stored: what was parsed is in memory until then.
+    let _slot = SLOTS.acquire().await.map_err(Error::internal)?;
+    let checked = call.clone();
+    let results = tokio::task::spawn_blocking(move || check(&checked)).await.map_err(Error::internal)??;
     let mut acks = Vec::with_capacity(results.len());
     for result in results {
         let ack = match result.envelope {

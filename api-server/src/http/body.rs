@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 pub const LIMIT_BYTES: usize = 8 * 1024 * 1024;
 /// The most bytes an agent's results may have once decompressed.
 pub const DECOMPRESSED_LIMIT_BYTES: usize = 32 * 1024 * 1024;
+/// The most values a body may have. A parsed value takes some tens of bytes where the text takes two (`0,`), so that a
+/// limit on bytes alone would let 32 MiB grow to many times that.
+pub const VALUES_LIMIT: usize = 2_000_000;
 /// zstd windows above 8 MiB (2^23) are refused: the window is allocated before the first byte comes out.
 const MAX_WINDOW_LOG: u32 = 23;
 
@@ -94,8 +97,13 @@ pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> 
 /// Parses JSON; what is wrong is said with the field's name.
 ///
 /// # Errors
-/// 400 for what is not JSON, 422 for what is not what the route takes.
+/// 413 for more values than [`VALUES_LIMIT`], 400 for what is not JSON, 422 for what is not what the route takes.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    // Each value but the first comes after one of these. Those within texts count as well, which only errs to the safe side.
+    let values = bytes.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    if values > VALUES_LIMIT {
+        return Err(Error::TooManyValues { limit: VALUES_LIMIT });
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         if error.is_data() {
             unprocessable(&error.to_string())
@@ -174,6 +182,17 @@ mod tests {
         let bomb = zstd::stream::encode_all(std::io::repeat(0).take(64 * 1024 * 1024), 3).unwrap();
         assert!(bomb.len() < 64 * 1024);
         assert!(matches!(decompress(&bomb).unwrap_err(), Error::TooLarge { .. }));
+    }
+
+    #[test]
+    fn a_body_of_more_values_than_memory_is_worth_is_refused_unparsed() {
+        let zeros = |count: usize| format!("[{}0]", "0,".repeat(count - 1));
+        let error = parse::<serde_json::Value>(zeros(VALUES_LIMIT + 1).as_bytes()).unwrap_err();
+        assert!(matches!(error, Error::TooManyValues { .. }), "{error:?}");
+        assert_eq!(error.status_and_code().0, http::StatusCode::PAYLOAD_TOO_LARGE);
+        let nested = format!("{}{}", "[".repeat(VALUES_LIMIT), "{".repeat(VALUES_LIMIT));
+        assert!(matches!(parse::<serde_json::Value>(nested.as_bytes()).unwrap_err(), Error::TooManyValues { .. }));
+        assert_eq!(parse::<Vec<u8>>(zeros(1_000).as_bytes()).unwrap().len(), 1_000);
     }
 
     #[test]
