@@ -216,6 +216,9 @@ impl Error {
             Self::Store(_) if status == StatusCode::SERVICE_UNAVAILABLE => {
                 "The database does not answer. Try again in a moment.".to_owned()
             }
+            Self::Store(error) if error.is_unstorable_text() => {
+                "A text of the request has the character U+0000, which cannot be stored. Leave it out.".to_owned()
+            }
             Self::Kubernetes(_) if status == StatusCode::SERVICE_UNAVAILABLE => {
                 "The Kubernetes API server does not answer. Try again in a moment.".to_owned()
             }
@@ -247,6 +250,7 @@ fn of_store(error: &store::Error) -> (StatusCode, &'static str) {
         E::Slug { .. } | E::Invalid(_) | E::UnknownModule { .. } | E::InvalidResult { .. } => {
             (StatusCode::UNPROCESSABLE_ENTITY, "invalid")
         }
+        _ if error.is_unstorable_text() => (StatusCode::BAD_REQUEST, "bad_request"),
         _ if error.is_transient() => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }

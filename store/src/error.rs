@@ -162,6 +162,22 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether Postgres refused a value itself (SQLSTATE class 22), as it does U+0000 in a text: the same again is refused
+    /// again, and the fault is with whoever sent it.
+    pub fn is_bad_value(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(refused)) if refused.code().is_some_and(|code| code.starts_with("22")))
+    }
+
+    /// Whether a text had U+0000, which neither `text` (22021) nor `jsonb` (22P05) can hold.
+    pub fn is_unstorable_text(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(sqlx::Error::Database(refused)) if matches!(refused.code().as_deref(), Some("22021" | "22P05"))
+        )
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(source: sqlx::Error) -> Self {
         match source {

@@ -111,6 +111,8 @@ async fn one(app: &App, call: &AgentCall, job_id: Option<Uuid>, envelope: &Envel
                 store::Error::SnapshotMismatch { .. } => codes::SNAPSHOT_MISMATCH,
                 store::Error::UnknownModule { .. } => codes::UNKNOWN_MODULE,
                 store::Error::InvalidResult { .. } => codes::INVALID_ENVELOPE,
+                // Sent again it would be refused again, and with it all that waits behind it in the agent's spool.
+                error if error.is_bad_value() => codes::INVALID_ENVELOPE,
                 _ => return Err(error.into()),
             };
             let reason = error.to_string();

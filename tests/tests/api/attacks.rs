@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, envelope, expect};
+use crate::fixture::{Fixture, envelope, expect, fact, inventory};
 
 const RESULTS: &str = "/v1/agents/results";
 
@@ -204,5 +204,39 @@ async fn guessing_passwords_is_slowed_down() -> Result<()> {
     }
     assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 10, "{statuses:?}");
     assert_eq!(statuses.last(), Some(&429));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_character_that_cannot_be_stored_costs_only_what_carries_it() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    fixture.tenant("acme", json!({ "plan": "Enterprise" })).await?;
+    let host = fixture.host("acme").await?;
+    let mut evidence = envelope(Uuid::now_v7(), 1);
+    evidence["findings"][0]["evidence"]["actual"] = json!("6\0");
+    let results = [
+        inventory(Uuid::now_v7(), None, &[fact("ro\0ot")]),
+        evidence,
+        inventory(Uuid::now_v7(), None, &[fact("root")]),
+        envelope(Uuid::now_v7(), 1),
+    ];
+    let acks = host.results(&results.map(|envelope| json!({ "envelope": envelope }))).await?;
+    for bad in &acks[..2] {
+        assert_eq!((&bad["accepted"], &bad["error"]["code"]), (&json!(false), &json!("invalid_envelope")), "{bad}");
+    }
+    for good in &acks[2..] {
+        assert_eq!((&good["accepted"], &good["error"]), (&json!(true), &Value::Null), "{good}");
+    }
+    let admin = fixture.admin().await?;
+    assert_eq!(admin.get("/v1/runs").tenant("acme").expect(StatusCode::OK).await?["total"], 2);
+
+    // People are told, too.
+    admin.get("/v1/findings?q=%00").tenant("acme").expect(StatusCode::BAD_REQUEST).await?;
+    let login = json!({ "email": "ada\0@acme.example", "password": "guess" });
+    let refused = fixture.request(Method::POST, "/v1/auth/login").0.json(&login).send().await?;
+    assert_eq!(expect(refused, StatusCode::BAD_REQUEST).await?["code"], "bad_request");
+    let token = json!({ "name": "tests", "labels": { "role": "w\0eb" } });
+    let token = admin.post("/v1/agents/enrollment-tokens", &token).tenant("acme");
+    assert!(token.expect(StatusCode::BAD_REQUEST).await?["message"].as_str().unwrap().contains("U+0000"));
     Ok(())
 }
