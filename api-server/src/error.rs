@@ -245,7 +245,7 @@ fn of_store(error: &store::Error) -> (StatusCode, &'static str) {
     match error {
         E::NotFound(_) | E::UnknownTenant(_) => (StatusCode::NOT_FOUND, "not_found"),
         E::Exists(_) => (StatusCode::CONFLICT, "conflict"),
-        E::SlugRetained { .. } => (StatusCode::CONFLICT, "slug_retained"),
+        E::SlugRetained { .. } | E::BeingPurged => (StatusCode::CONFLICT, "slug_retained"),
         E::SnapshotMismatch { .. } => (StatusCode::CONFLICT, "snapshot_mismatch"),
         E::Slug { .. } | E::Invalid(_) | E::UnknownModule { .. } | E::InvalidResult { .. } => {
             (StatusCode::UNPROCESSABLE_ENTITY, "invalid")

@@ -44,6 +44,9 @@ pub enum Error {
         /// The slug.
         slug: String,
     },
+    /// The tenant's data is being removed; when that is done, its slug is free.
+    #[error("the tenant of that slug is being purged; its slug is free when that is done")]
+    BeingPurged,
     /// A schema of that name exists and does not carry our mark for this tenant. It is never adopted.
     #[error("the schema {schema} exists and is not ours ({}); move it away, or choose another slug", mark.as_deref().unwrap_or("no mark"))]
     SchemaTaken {

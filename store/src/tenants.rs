@@ -147,9 +147,17 @@ pub async fn ensure(tx: &mut impl SharedTx, slug: &Slug) -> Result<TenantRow> {
 }
 
 impl TenantRow {
+    /// Whether its purge has begun, and cannot be called back.
+    pub fn is_being_purged(&self) -> bool {
+        self.state == TenantState::Offboarded && self.step == PURGING
+    }
+
     /// Whether a manifest may take this row: it is active or suspended, or the manifest names its UUID
     /// (`tenantra.io/adopt`). Else [`Error::SlugRetained`].
     pub fn adoptable(&self, adopt: Option<Uuid>) -> Result<()> {
+        if self.is_being_purged() {
+            return Err(Error::BeingPurged);
+        }
         let is_free = matches!(self.state, TenantState::Active | TenantState::Suspended | TenantState::Offboarding);
         if is_free || adopt == Some(self.tenant.id) {
             return Ok(());
@@ -204,18 +212,30 @@ pub struct Progress {
     pub purge_after: Option<DateTime<Utc>>,
 }
 
+/// What a purge that has begun leaves in `step`: from then on nobody continues the tenant.
+pub const PURGING: &str = "purging";
+
 /// Records where a tenant is. Writes nothing if it is there already; gives whether it wrote.
+///
+/// A tenant that is active again has no approvals of a purge: the next one is asked for anew. One whose purge has begun
+/// is not changed any more ([`Error::BeingPurged`]).
 pub async fn set_progress(tx: &mut impl SharedTx, tenant_id: Uuid, progress: &Progress) -> Result<bool> {
     let done = sqlx::query(
-        "UPDATE shared.tenants SET state = $2, step = $3, purge_after = $4, updated_at = now()
-         WHERE tenant_id = $1 AND state <> 'purged' AND (state, step, purge_after) IS DISTINCT FROM ($2, $3, $4)",
+        "UPDATE shared.tenants SET state = $2, step = $3, purge_after = $4, updated_at = now(),
+             approvals = CASE WHEN $2 = 'active' THEN '{}' ELSE approvals END
+         WHERE tenant_id = $1 AND state <> 'purged' AND NOT (state = 'offboarded' AND step = $5)
+             AND ((state, step, purge_after) IS DISTINCT FROM ($2, $3, $4) OR ($2 = 'active' AND approvals <> '{}'))",
     )
     .bind(tenant_id)
     .bind(progress.state.as_str())
     .bind(&progress.step)
     .bind(progress.purge_after)
+    .bind(PURGING)
     .execute(tx.session().connection()?)
     .await?;
+    if done.rows_affected() == 0 && by_id(tx, tenant_id).await?.is_some_and(|row| row.is_being_purged()) {
+        return Err(Error::BeingPurged);
+    }
     Ok(done.rows_affected() > 0)
 }
 
@@ -232,6 +252,25 @@ pub async fn approve(tx: &mut impl SharedTx, tenant_id: Uuid, role: &str, by: &s
     .execute(tx.session().connection()?)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Begins the purge of a tenant, if it is still offboarded and due; gives its row as it is then. Once that is committed,
+/// no manifest can take the tenant up, so what follows removes nobody's data who came back.
+pub async fn begin_purge(tx: &mut OwnerTx, tenant_id: Uuid) -> Result<Option<TenantRow>> {
+    let row: Option<Stored> = sqlx::query_as(concat_select!(
+        "WHERE tenant_id = $1 AND state = 'offboarded' AND purge_after <= now() FOR UPDATE"
+    ))
+    .bind(tenant_id)
+    .fetch_optional(tx.connection()?)
+    .await?;
+    if row.is_some() {
+        sqlx::query("UPDATE shared.tenants SET step = $2 WHERE tenant_id = $1 AND step <> $2")
+            .bind(tenant_id)
+            .bind(PURGING)
+            .execute(tx.connection()?)
+            .await?;
+    }
+    row.map(TryInto::try_into).transpose()
 }
 
 /// Takes a tenant's domain; [`Error::Exists`] if another tenant has it.

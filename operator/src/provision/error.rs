@@ -88,7 +88,9 @@ impl Error {
             Self::Postgres(StoreError::SchemaTaken { .. } | StoreError::RoleTaken { .. }) => {
                 ("SchemaTaken", Class::Stalled)
             }
-            Self::Postgres(StoreError::SlugRetained { .. }) => ("SlugRetained", Class::Stalled),
+            Self::Postgres(StoreError::SlugRetained { .. } | StoreError::BeingPurged) => {
+                ("SlugRetained", Class::Stalled)
+            }
             Self::Postgres(StoreError::Unavailable(_) | StoreError::TimedOut { .. }) => {
                 ("PostgresUnavailable", Class::Silent)
             }

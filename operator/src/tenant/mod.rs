@@ -288,6 +288,7 @@ async fn take_up(ctx: &Context, row: &TenantRow) -> Result<(), Error> {
     if matches!(row.state, TenantState::Active | TenantState::Suspended) {
         return Ok(());
     }
+    // An audit entry and the state in one transaction, which fails where a purge has begun since the row was read.
     let progress = Progress { state: TenantState::Active, step: String::new(), purge_after: None };
     let audit = [("tenant.adopted", json!({ "from": row.state, "tenant": row.tenant.slug }))];
     ctx.registry.advance(row, &progress, ctx.lanes.gate(System::Postgres), &audit).await?;

@@ -139,7 +139,10 @@ impl Registry {
         };
         bounded(gate, work).await?;
         let Progress { state, step, purge_after } = progress.clone();
-        let row = TenantRow { state, step, purge_after, updated_at: Utc::now(), ..row.clone() };
+        let mut row = TenantRow { state, step, purge_after, updated_at: Utc::now(), ..row.clone() };
+        if row.state == TenantState::Active {
+            row.approvals.clear();
+        }
         Ok(self.remember(row))
     }
 

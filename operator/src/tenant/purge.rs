@@ -50,11 +50,26 @@ pub fn is_approved(row: &TenantRow) -> bool {
     }
 }
 
+/// The row under a lock and this leader's epoch, right before the first removal: it may have been adopted since it was
+/// listed.
+async fn begin(ctx: &Context, row: &TenantRow) -> Result<Option<TenantRow>, Error> {
+    let mut tx = ctx.registry.db().begin_fenced(ctx.systems.lead.permit(System::Postgres.limit())?).await?;
+    let row = store::tenants::begin_purge(&mut tx, row.tenant.id).await?.filter(is_approved);
+    match row {
+        Some(_) => tx.commit().await?,
+        None => tx.rollback().await?,
+    }
+    Ok(row)
+}
+
 async fn purge(ctx: &Context, row: &TenantRow) -> Result<(), Error> {
     if !is_approved(row) {
         return Ok(());
     }
     let gate = ctx.lanes.gate(System::Postgres);
+    let Some(row) = &observe::bounded(gate, begin(ctx, row)).await? else { return Ok(()) };
+    // What was read before is not what is there now; the next pass over the slug asks Postgres.
+    ctx.registry.forget(row.tenant.slug.as_str());
     // The schema and role last of all but the row: until then the row says that there is work left.
     for entry in LIST.iter().rev().filter(|entry| ctx.has(entry)) {
         let done = timeout(entry.system.limit(), (entry.remove)(&ctx.systems, &row.tenant, Stage::Purge)).await;

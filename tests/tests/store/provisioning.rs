@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{TimeDelta, Utc};
 use futures::StreamExt as _;
 use store::fencing::{self, Epoch};
 use store::migrate::{self, Migration};
 use store::provision::{self, DatabaseState};
+use store::tenants::{Progress, TenantState};
 use store::{Error, Slug, tenants};
 
 use crate::installation::Installation;
@@ -115,6 +117,43 @@ async fn a_removed_tenant_leaves_nothing_and_its_slug_is_free_after_the_purge() 
     tenants::purge(&mut tx, tenant.id).await?;
     let again = tenants::ensure(&mut tx, &tenant.slug).await?;
     assert_ne!(again.tenant.id, tenant.id);
+    tx.commit().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tenant_that_came_back_is_not_purged_on_old_approvals() -> anyhow::Result<()> {
+    let installation = Installation::start().await?;
+    let tenant = installation.row("acme").await?;
+    let mut tx = installation.owner.begin().await?;
+    let ago = Utc::now() - TimeDelta::minutes(1);
+    let offboarded =
+        Progress { state: TenantState::Offboarded, step: "workloads_removed".to_owned(), purge_after: Some(ago) };
+    let active = Progress { state: TenantState::Active, step: String::new(), purge_after: None };
+    tenants::set_progress(&mut tx, tenant.id, &offboarded).await?;
+    for (role, by) in [("ciso", "ada"), ("compliance", "bob")] {
+        tenants::approve(&mut tx, tenant.id, role, by).await?;
+    }
+    assert_eq!(tenants::due_for_purge(&mut tx).await?.len(), 1);
+
+    // Adopted between the list and the removal: nothing is begun, and the approvals are gone.
+    tenants::set_progress(&mut tx, tenant.id, &active).await?;
+    assert_eq!(tenants::begin_purge(&mut tx, tenant.id).await?, None);
+    tenants::set_progress(&mut tx, tenant.id, &offboarded).await?;
+    assert!(tenants::by_id(&mut tx, tenant.id).await?.unwrap().approvals.is_empty());
+    let later = Progress { purge_after: Some(Utc::now() + TimeDelta::hours(1)), ..offboarded.clone() };
+    tenants::set_progress(&mut tx, tenant.id, &later).await?;
+    assert_eq!(tenants::begin_purge(&mut tx, tenant.id).await?, None, "it is not due");
+
+    // Once it has begun, nobody takes the tenant up any more, and a purge that broke off goes on.
+    tenants::set_progress(&mut tx, tenant.id, &offboarded).await?;
+    assert!(tenants::begin_purge(&mut tx, tenant.id).await?.is_some());
+    assert!(matches!(tenants::set_progress(&mut tx, tenant.id, &active).await, Err(Error::BeingPurged)));
+    let row = tenants::by_id(&mut tx, tenant.id).await?.unwrap();
+    assert!(matches!(row.adoptable(Some(tenant.id)), Err(Error::BeingPurged)));
+    assert!(tenants::begin_purge(&mut tx, tenant.id).await?.is_some());
+    tenants::purge(&mut tx, tenant.id).await?;
+    assert_eq!(tenants::begin_purge(&mut tx, tenant.id).await?, None);
     tx.commit().await?;
     Ok(())
 }
