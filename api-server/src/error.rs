@@ -244,7 +244,7 @@ fn of_store(error: &store::Error) -> (StatusCode, &'static str) {
     use store::Error as E;
     match error {
         E::NotFound(_) | E::UnknownTenant(_) => (StatusCode::NOT_FOUND, "not_found"),
-        E::Exists(_) => (StatusCode::CONFLICT, "conflict"),
+        E::Exists(_) | E::NodeOfCluster => (StatusCode::CONFLICT, "conflict"),
         E::SlugRetained { .. } | E::BeingPurged => (StatusCode::CONFLICT, "slug_retained"),
         E::SnapshotMismatch { .. } => (StatusCode::CONFLICT, "snapshot_mismatch"),
         E::Slug { .. } | E::Invalid(_) | E::UnknownModule { .. } | E::InvalidResult { .. } => {

@@ -101,6 +101,9 @@ pub struct Agent {
 }
 
 /// Makes, or continues, the asset of this identity and its agent. Enrolling again is the same agent.
+///
+/// [`Error::NodeOfCluster`] for an enrolment token that names the identity of a cluster's node: the host itself says who it
+/// is there, while Kubernetes vouched for the node.
 pub async fn enroll(tx: &mut TenantTx<Write>, enrollment: &Enrollment) -> Result<Enrolled> {
     let Enrollment { identity, hostname, os, agent_version, labels, source } = enrollment;
     let asset_id: Uuid = sqlx::query_scalar(
@@ -117,6 +120,17 @@ pub async fn enroll(tx: &mut TenantTx<Write>, enrollment: &Enrollment) -> Result
     .fetch_one(tx.connection()?)
     .await?;
     // The asset's row is locked by the upsert, so two enrolments of one host come here one after the other.
+    if *source == Source::EnrollmentToken {
+        let is_node: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM agents WHERE asset_id = $1 AND state = 'active' AND source = 'service_account')",
+        )
+        .bind(asset_id)
+        .fetch_one(tx.connection()?)
+        .await?;
+        if is_node {
+            return Err(Error::NodeOfCluster);
+        }
+    }
     let known: Option<Uuid> = sqlx::query_scalar(
         "UPDATE agents SET agent_version = $2, source = $3, labels = $4, state = 'active', last_seen_at = now()
          WHERE agent_id = (SELECT agent_id FROM agents WHERE asset_id = $1 ORDER BY (state = 'active') DESC, last_seen_at DESC LIMIT 1)

@@ -143,6 +143,11 @@ pub enum Error {
     /// A row with the same unique value exists.
     #[error("{0} exists already")]
     Exists(&'static str),
+    /// An enrolment token was to continue what a node of the cluster enrolled.
+    #[error(
+        "this host is enrolled as a node of the cluster, and an enrolment token cannot continue it; remove the node's agent first if the host has left the cluster"
+    )]
+    NodeOfCluster,
     /// The row is not there (or belongs to another tenant, which is the same to the caller).
     #[error("there is no such {0}")]
     NotFound(&'static str),

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use store::credentials::{self, NewCredential, SEQUENCE_LIMIT, Sequence, WINDOW};
-use store::{Page, enrollment};
+use store::{Error, Page, Write, agents, enrollment};
 use uuid::Uuid;
 
 use crate::installation::Installation;
@@ -150,5 +150,46 @@ async fn an_enrolment_token_is_used_as_often_as_it_says() -> anyhow::Result<()> 
     assert_eq!(enrollment::list(&mut tx, tenant.id, Page::default()).await?.total, 2);
     enrollment::revoke(&mut tx, tenant.id, token.token_id).await?;
     assert!(enrollment::revoke(&mut tx, Uuid::now_v7(), token.token_id).await.is_err(), "not another tenant's");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_enrolment_token_does_not_continue_a_node_of_the_cluster() -> anyhow::Result<()> {
+    let installation = Installation::start().await?;
+    let tenant = installation.tenant("acme").await?;
+    let enroll = async |identity: &str, source| -> store::Result<agents::Enrolled> {
+        let mut tx = installation.api.tenant::<Write>(&tenant).await?;
+        let enrollment = agents::Enrollment {
+            identity: identity.to_owned(),
+            hostname: format!("{source:?}"),
+            os: catalog::wire::OsInfo {
+                name: "Debian GNU/Linux 12".into(),
+                version: "12".into(),
+                id: "debian".into(),
+                arch: "x86_64".into(),
+                kernel: "6.1".into(),
+            },
+            agent_version: "0.1.0".to_owned(),
+            labels: BTreeMap::new(),
+            source,
+        };
+        let enrolled = agents::enroll(&mut tx, &enrollment).await?;
+        tx.commit().await?;
+        Ok(enrolled)
+    };
+    let node = enroll("cloud:i-1", agents::Source::ServiceAccount).await?;
+    let refused = enroll("cloud:i-1", agents::Source::EnrollmentToken).await;
+    assert!(matches!(refused, Err(Error::NodeOfCluster)), "{refused:?}");
+    let mut tx = installation.api.tenant::<Write>(&tenant).await?;
+    let kept = agents::get(&mut tx, node.agent_id).await?.unwrap();
+    assert_eq!((kept.source.as_str(), kept.asset_name.as_str()), ("service_account", "ServiceAccount"));
+    tx.rollback().await?;
+    assert_eq!(enroll("cloud:i-1", agents::Source::ServiceAccount).await?.agent_id, node.agent_id);
+    // Once the node's agent was removed, the host may come back as any other.
+    let mut tx = installation.api.tenant::<Write>(&tenant).await?;
+    agents::revoke(&mut tx, node.agent_id).await?;
+    tx.commit().await?;
+    assert_eq!(enroll("cloud:i-1", agents::Source::EnrollmentToken).await?.asset_id, node.asset_id);
+    assert!(enroll("cloud:i-2", agents::Source::EnrollmentToken).await?.is_new);
     Ok(())
 }
