@@ -27,7 +27,7 @@ use crate::{
     auth::{Allow, Scope, permission::ManageAgents},
     error::{Error, ErrorBody, Result},
     http::{
-        body::Json,
+        body::{self, Json},
         page::{Page, Paged},
         query::{Path, Query},
     },
@@ -36,15 +36,18 @@ use crate::{
 
 /// The routes of this area.
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+    let enrolment = OpenApiRouter::new()
         .routes(routes!(enroll_by_admin))
         .routes(routes!(enroll_self))
         .routes(routes!(list_tokens, create_token))
         .routes(routes!(revoke_token))
+        .layer(body::limit(body::STRANGERS_LIMIT_BYTES));
+    let polls = OpenApiRouter::new()
         .routes(routes!(get_config))
         .routes(routes!(heartbeat))
         .routes(routes!(next_jobs))
-        .routes(routes!(submit_results))
+        .layer(body::limit(body::POLL_LIMIT_BYTES));
+    OpenApiRouter::new().merge(enrolment).merge(polls).routes(routes!(submit_results))
 }
 
 /// Enrols a host on the word of the signed-in administrator.

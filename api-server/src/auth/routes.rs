@@ -22,7 +22,7 @@ use crate::{
     },
     error::{Error, Result},
     http::{
-        body::{Json, JsonOrForm},
+        body::{self, Json, JsonOrForm},
         origin,
     },
     state::App,
@@ -30,7 +30,12 @@ use crate::{
 
 /// The routes of this area.
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(login)).routes(routes!(refresh)).routes(routes!(logout)).routes(routes!(me))
+    OpenApiRouter::new()
+        .routes(routes!(login))
+        .routes(routes!(refresh))
+        .routes(routes!(logout))
+        .routes(routes!(me))
+        .layer(body::limit(body::STRANGERS_LIMIT_BYTES))
 }
 
 /// Who signs in; e-mail or username.

@@ -3,16 +3,24 @@
 use std::io::Read;
 
 use axum::{
+    Extension,
     body::Bytes,
-    extract::{FromRequest, OptionalFromRequest, Request, rejection::BytesRejection},
+    extract::{DefaultBodyLimit, FromRequest, OptionalFromRequest, Request, rejection::BytesRejection},
 };
+use futures::StreamExt;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// The most bytes a body may have as sent.
+/// The most bytes a body may have as sent, where a route sets no lower limit.
 pub const LIMIT_BYTES: usize = 8 * 1024 * 1024;
+/// Of a sign-in or an enrolment, which anybody may send.
+pub const STRANGERS_LIMIT_BYTES: usize = 64 * 1024;
+/// Of an agent's poll or heartbeat.
+pub const POLL_LIMIT_BYTES: usize = 1024 * 1024;
+/// The most bytes that are read past before the connection is given up.
+const DISCARDED_BYTES: usize = 2 * LIMIT_BYTES;
 /// The most bytes an agent's results may have once decompressed.
 pub const DECOMPRESSED_LIMIT_BYTES: usize = 32 * 1024 * 1024;
 /// The most values a body may have. A parsed value takes some tens of bytes where the text takes two (`0,`), so that a
@@ -81,17 +89,44 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonOrForm<T> {
     }
 }
 
+/// The limit of a route, for what is said when it is exceeded.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit(usize);
+
+/// A layer that takes bodies of at most so many bytes on the routes it is put around; the innermost one holds.
+pub fn limit(bytes: usize) -> (DefaultBodyLimit, Extension<Limit>) {
+    (DefaultBodyLimit::max(bytes), Extension(Limit(bytes)))
+}
+
 /// Reads a body up to the limit that the router set.
 ///
 /// # Errors
 /// A body that is too large or breaks off.
 pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
+    let limit_bytes = request.extensions().get::<Limit>().map_or(LIMIT_BYTES, |Limit(bytes)| *bytes);
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|bytes: usize| bytes > limit_bytes) {
+        discard(request).await;
+        return Err(Error::TooLarge { limit_bytes });
+    }
     Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
         BytesRejection::FailedToBufferBody(inner) if inner.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
-            Error::TooLarge { limit_bytes: LIMIT_BYTES }
+            Error::TooLarge { limit_bytes }
         }
         _ => Error::BadRequest("The body broke off before its end.".to_owned()),
     })
+}
+
+/// Reads a body to its end and keeps nothing of it: an answer before that end may be lost with the connection.
+pub async fn discard(request: Request) {
+    let mut left = DISCARDED_BYTES;
+    let mut body = request.into_body().into_data_stream();
+    while let Some(Ok(chunk)) = body.next().await {
+        match left.checked_sub(chunk.len()) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
 }
 
 /// Parses JSON; what is wrong is said with the field's name.

@@ -240,3 +240,34 @@ async fn a_character_that_cannot_be_stored_costs_only_what_carries_it() -> Resul
     assert!(token.expect(StatusCode::BAD_REQUEST).await?["message"].as_str().unwrap().contains("U+0000"));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_cost_little_memory() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    fixture.tenant("acme", json!({ "plan": "Enterprise" })).await?;
+    let host = fixture.host("acme").await?;
+    let padded = |bytes: usize| json!({ "email": "a@b.example", "password": "x".repeat(bytes) });
+    for (path, body) in [
+        ("/v1/auth/login", padded(100_000)),
+        ("/v1/auth/refresh", json!({ "refresh_token": "x".repeat(100_000) })),
+        ("/v1/agents/enroll/self", padded(100_000)),
+    ] {
+        let response = fixture.request(Method::POST, path).0.json(&body).send().await?;
+        let refused = expect(response, StatusCode::PAYLOAD_TOO_LARGE).await?;
+        assert_eq!(refused["details"]["limit_bytes"], 64 * 1024, "{path}");
+    }
+    let heartbeat = || host.sign("POST", "/v1/agents/heartbeat", vec![b' '; 2 * 1024 * 1024]);
+    let refused = host.send(Method::POST, "/v1/agents/heartbeat", heartbeat()).await?;
+    assert_eq!(expect(refused, StatusCode::PAYLOAD_TOO_LARGE).await?["details"]["limit_bytes"], 1024 * 1024);
+    // Who has no credential is told so, whatever the body is: nobody has looked at it.
+    let mut stranger = heartbeat();
+    stranger.token = catalog::wire::AgentToken::new(Uuid::now_v7(), rand::random()).expose();
+    let refused = host.send(Method::POST, "/v1/agents/heartbeat", stranger).await?;
+    assert_eq!(expect(refused, StatusCode::UNAUTHORIZED).await?["code"], "unknown_credential");
+    // Few bytes, many values.
+    let zeros = format!(r#"{{"results":[{}0]}}"#, "0,".repeat(2_500_000));
+    let signed = host.sign("POST", RESULTS, zeros.into_bytes());
+    let refused = expect(host.send(Method::POST, RESULTS, signed).await?, StatusCode::PAYLOAD_TOO_LARGE).await?;
+    assert_eq!(refused["details"]["limit_values"], 2_000_000);
+    Ok(())
+}
