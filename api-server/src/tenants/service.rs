@@ -14,7 +14,7 @@ use kube::{
     api::{DeleteParams, Preconditions},
 };
 use serde_json::{Value, json};
-use store::{Slug, TenantRef, audit};
+use store::{Slug, TenantRef, audit, tenants::TenantState};
 use uuid::Uuid;
 
 use crate::{
@@ -92,13 +92,14 @@ pub async fn delete(app: &App, tenant: &Tenant, if_match: Option<String>, change
 /// The tenant by slug or UUID: from the watch, else read live, so that what another replica has just written is found.
 ///
 /// # Errors
-/// There is none.
+/// There is none. A UUID whose tenant was purged is nobody's: its slug may be another tenant's by now.
 pub async fn find(app: &App, id: &str) -> Result<(Arc<Tenant>, Option<Uuid>)> {
     let row = match Uuid::try_parse(id) {
         Ok(tenant_id) => {
             let mut tx = app.db.platform().await?;
             let row = store::tenants::by_id(&mut tx, tenant_id).await?;
             tx.rollback().await?;
+            let row = row.filter(|row| row.state != TenantState::Purged);
             Some(row.ok_or(Error::NotFound("tenant"))?.tenant)
         }
         Err(_) => None,

@@ -164,6 +164,23 @@ async fn a_manifest_of_a_retained_tenants_slug_opens_nothing_before_it_is_adopte
     until(Duration::from_secs(20), "the first administrator has an account", has_account).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_uuid_of_a_purged_tenant_is_not_its_successors() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    let purged = fixture.tenant("acme", json!({ "plan": "Pro" })).await?;
+    let mut tx = fixture.owner.begin().await?;
+    store::tenants::purge(&mut tx, purged.id).await?;
+    let successor = store::tenants::ensure(&mut tx, &purged.slug).await?.tenant;
+    tx.commit().await?;
+    let admin = fixture.admin().await?;
+    let path = format!("/v1/tenants/{}", purged.id);
+    admin.get(&path).expect(StatusCode::NOT_FOUND).await?;
+    admin.delete(&path).expect(StatusCode::NOT_FOUND).await?;
+    let there = admin.get(&format!("/v1/tenants/{}", successor.id)).expect(StatusCode::OK).await?;
+    assert_eq!((&there["slug"], &there["deleting"]), (&json!("acme"), &json!(false)));
+    Ok(())
+}
+
 fn state() -> serde_json::Value {
     json!({ "agent_version": "0.1.0", "queue_depth": 0, "spool_bytes": 0 })
 }
