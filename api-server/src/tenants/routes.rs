@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::{
-        Allow, Scope,
+        Allow, Role, Scope,
         permission::{ManageTenants, ReadTenant, ReadTenants},
     },
     error::Result,
@@ -26,7 +26,7 @@ use crate::{
     state::App,
     tenants::{
         service,
-        view::{TenantView, view},
+        view::{TenantView, own_view, view},
     },
 };
 
@@ -114,7 +114,8 @@ pub async fn create(
 /// Shows the tenant that the caller acts in.
 #[utoipa::path(get, path = "/tenants/current", tag = "tenants", responses((status = 200, body = TenantView)))]
 pub async fn current(_: Allow<ReadTenant>, scope: Scope) -> Result<Response> {
-    Ok(with_etag(view(&scope.resource, Some(scope.tenant.id))))
+    let show = if scope.role == Role::SuperAdmin { view } else { own_view };
+    Ok(with_etag(show(&scope.resource, Some(scope.tenant.id))))
 }
 
 /// Shows one tenant, by UUID or slug.

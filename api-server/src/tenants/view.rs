@@ -23,7 +23,7 @@ pub struct TenantView {
     /// Free, Basic, Pro or Enterprise.
     #[schema(example = "Enterprise")]
     pub plan: &'static str,
-    /// The tenant above it.
+    /// The tenant above it; only platform administrators are told.
     pub parent: Option<String>,
     /// Whether its condition Ready is true.
     pub ready: bool,
@@ -80,8 +80,9 @@ pub struct ConditionView {
     pub status: String,
     /// One word.
     pub reason: String,
-    /// For a person.
-    pub message: String,
+    /// For a platform administrator; left out for everybody else, because it tells of the platform's own systems.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// When the status last changed, RFC 3339.
     pub last_transition_time: String,
     /// The generation of the spec it speaks of.
@@ -116,7 +117,7 @@ pub fn view(tenant: &Tenant, id: Option<Uuid>) -> TenantView {
                 kind: condition.type_.clone(),
                 status: condition.status.clone(),
                 reason: condition.reason.clone(),
-                message: condition.message.clone(),
+                message: Some(condition.message.clone()),
                 last_transition_time: condition.last_transition_time.0.to_string(),
                 observed_generation: condition.observed_generation,
             })
@@ -127,4 +128,14 @@ pub fn view(tenant: &Tenant, id: Option<Uuid>) -> TenantView {
         managed_by: gitops::manager(tenant),
         resource_version: tenant.resource_version(),
     }
+}
+
+/// As [`view`], for people of the tenant: without its place among the platform's tenants and the operator's own words.
+pub fn own_view(tenant: &Tenant, id: Option<Uuid>) -> TenantView {
+    let mut shown = view(tenant, id);
+    shown.parent = None;
+    for condition in &mut shown.conditions {
+        condition.message = None;
+    }
+    shown
 }

@@ -181,6 +181,34 @@ async fn the_uuid_of_a_purged_tenant_is_not_its_successors() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_words_and_the_parent_are_the_platforms() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    fixture.tenant("acme", json!({ "plan": "Enterprise" })).await?;
+    fixture.tenant("child", json!({ "plan": "Pro", "parent": "acme" })).await?;
+    let api: Api<Tenant> = Api::all(fixture.cluster.client.clone());
+    let condition = json!({
+        "type": "Ready", "status": "False", "reason": "PostgresUnavailable",
+        "message": "Postgres is not reachable: 10.0.0.7", "lastTransitionTime": "2026-01-01T00:00:00Z",
+    });
+    let status = Patch::Merge(json!({ "status": { "conditions": [condition] } }));
+    api.patch_status("child", &PatchParams::default(), &status).await?;
+    let admin = fixture.admin().await?;
+    until(Duration::from_secs(5), "the API knows the condition", async || {
+        let seen = admin.get("/v1/tenants/current").tenant("child").expect(StatusCode::OK).await?;
+        let message = seen["conditions"][0]["message"].as_str().unwrap_or_default();
+        Ok(message.ends_with("10.0.0.7") && seen["parent"] == "acme")
+    })
+    .await?;
+    let ada = fixture.person("child", "admin").await?;
+    let seen = ada.get("/v1/tenants/current").expect(StatusCode::OK).await?;
+    assert_eq!((&seen["parent"], &seen["reason"]), (&json!(null), &json!("PostgresUnavailable")));
+    let shown = &seen["conditions"][0];
+    assert_eq!((&shown["type"], &shown["status"]), (&json!("Ready"), &json!("False")));
+    assert!(shown.get("message").is_none(), "{shown}");
+    Ok(())
+}
+
 fn state() -> serde_json::Value {
     json!({ "agent_version": "0.1.0", "queue_depth": 0, "spool_bytes": 0 })
 }

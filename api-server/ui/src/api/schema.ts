@@ -831,8 +831,8 @@ export interface components {
             status: string;
             /** @description One word. */
             reason: string;
-            /** @description For a person. */
-            message: string;
+            /** @description For a platform administrator; left out for everybody else, because it tells of the platform's own systems. */
+            message?: string | null;
             /** @description When the status last changed, RFC 3339. */
             last_transition_time: string;
             /**
@@ -1718,7 +1718,7 @@ export interface components {
                  * @example Enterprise
                  */
                 plan: string;
-                /** @description The tenant above it. */
+                /** @description The tenant above it; only platform administrators are told. */
                 parent?: string | null;
                 /** @description Whether its condition Ready is true. */
                 ready: boolean;
@@ -2170,7 +2170,7 @@ export interface components {
              * @example Enterprise
              */
             plan: string;
-            /** @description The tenant above it. */
+            /** @description The tenant above it; only platform administrators are told. */
             parent?: string | null;
             /** @description Whether its condition Ready is true. */
             ready: boolean;
