@@ -2,9 +2,12 @@
 
 use std::process::ExitCode;
 
-use api_server::{Config, config::Command, http::openapi};
+use api_server::{Config, StartError, config, config::Command, http::openapi, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// The status for what a restart cannot mend; clap ends with the same.
+const WRONG_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     match run() {
@@ -12,9 +15,16 @@ fn main() -> ExitCode {
         Err(error) => {
             // Logging may not have started yet; a sentence on a terminal is what a person needs.
             eprintln!("tenantra-api: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(if is_configuration(&error) { WRONG_CONFIGURATION } else { 1 })
         }
     }
+}
+
+/// Whether somebody has to change the configuration before another start can succeed.
+fn is_configuration(error: &anyhow::Error) -> bool {
+    error.is::<config::Error>()
+        || error.is::<telemetry::Error>()
+        || error.downcast_ref::<StartError>().is_some_and(StartError::is_configuration)
 }
 
 fn run() -> anyhow::Result<()> {

@@ -55,6 +55,21 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether somebody has to change the configuration before another start can succeed.
+    pub const fn is_configuration(&self) -> bool {
+        match self {
+            Self::Config(_)
+            | Self::Database(_)
+            | Self::Kubernetes(_)
+            | Self::Modules(_)
+            | Self::Tls(_)
+            | Self::Header(_) => true,
+            Self::Listen { .. } => false,
+        }
+    }
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {

@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use operator::Config;
 
+/// The status for what a restart cannot mend; clap ends with the same.
+const WRONG_CONFIGURATION: u8 = 2;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = Config::parse();
@@ -15,7 +18,9 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the operator ends");
-            ExitCode::FAILURE
+            // A filter may let no line through; what ends the program is said whatever it is.
+            eprintln!("tenantra-operator: {error}");
+            ExitCode::from(if error.is_configuration() { WRONG_CONFIGURATION } else { 1 })
         }
     }
 }

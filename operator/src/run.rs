@@ -76,6 +76,16 @@ pub enum Error {
     TaskEnded,
 }
 
+impl Error {
+    /// Whether somebody has to change the configuration before another start can succeed.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::OpenBao(_) | Self::Postgres(_) | Self::Kubernetes(_) => true,
+            Self::Listen(_) | Self::LeadLost | Self::TaskEnded => false,
+        }
+    }
+}
+
 /// Runs until a signal, or until the lead is lost.
 pub async fn run(config: Config) -> Result<(), Error> {
     let client = client().await?;

@@ -140,7 +140,7 @@ pub struct Config {
     #[arg(long, env = "TENA_LISTEN", default_value = "0.0.0.0:8080", value_parser = listen)]
     pub listen: SocketAddr,
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter of tracing
-    #[arg(long, env = "TENA_LOG_LEVEL", default_value = "info")]
+    #[arg(long, env = "TENA_LOG_LEVEL", default_value = "info", value_parser = crate::runtime::log::filter)]
     pub log_level: String,
     /// How log lines look
     #[arg(long, env = "TENA_LOG_FORMAT", default_value = "json")]
@@ -266,6 +266,7 @@ mod tests {
             ("--namespace", "Tenantra", "a-z"),
             ("--agent-resources", "{\"cpu\":1}", "requests"),
             ("--lease-seconds", "2", "10..=60"),
+            ("--log-level", "loud", "'loud' is no level"),
         ] {
             let error = Config::try_parse_from(["tenantra-operator", flag, value]).unwrap_err().to_string();
             assert!(error.contains(hint), "{flag} {value}: {error}");

@@ -10,4 +10,5 @@ mod kubernetes;
 mod people;
 mod restarts;
 mod results;
+mod starts;
 mod tenants;

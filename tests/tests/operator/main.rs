@@ -13,3 +13,4 @@ mod purge;
 mod replicas;
 mod satellites;
 mod stage;
+mod starts;
