@@ -72,6 +72,8 @@ impl Report<'_> {
                 RunStatus::Failed | RunStatus::Timeout => ("!", Style::new().red()),
                 RunStatus::Partial => ("~", Style::new().yellow()),
                 RunStatus::Succeeded if failed > 0 => ("✗", Style::new().yellow()),
+                // Nothing was decided and nothing found: no praise for it.
+                RunStatus::Succeeded if passed == 0 && run.facts.added.is_empty() => ("·", Style::new().dimmed()),
                 RunStatus::Succeeded => ("✓", Style::new().green()),
             };
             let score = score.map_or_else(|| "–".to_owned(), |score| score.to_string());

@@ -24,6 +24,8 @@ const MAX_FINDINGS: usize = 500;
 const MAX_JOINED_BYTES: usize = 1_000;
 /// Facts of one module on one asset.
 const MAX_FACTS: usize = 50_000;
+/// Why a check does not apply, where its condition has no row.
+const NOT_HERE: &str = "what the check is about is not on this host";
 const MAX_LOG_LINES: usize = 100;
 
 /// What is known before a run.
@@ -139,7 +141,7 @@ pub(crate) fn decide(
                 let decided = match gap_of(&answer) {
                     Some((Gap::Unread, message)) => verdict(Verdict::Error, Some(format!("applies: {message}"))),
                     Some((Gap::NoSubject, message)) => verdict(Verdict::NotApplicable, Some(message)),
-                    None => verdict(Verdict::NotApplicable, None),
+                    None => verdict(Verdict::NotApplicable, Some(NOT_HERE.to_owned())),
                 };
                 return (decided, Vec::new());
             }
