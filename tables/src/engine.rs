@@ -255,7 +255,7 @@ fn no_such_table(message: &str) -> Error {
     let mut near: Vec<(usize, &str)> = registry::TABLES
         .iter()
         .map(|table| (distance(table.name, &name), table.name))
-        .filter(|(distance, candidate)| *distance <= 3 || candidate.contains(&name) && name.len() > 2)
+        .filter(|(distance, _)| *distance <= 2)
         .collect();
     near.sort_unstable();
     Error::NoSuchTable { name, near: near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect() }
