@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::bail;
@@ -68,6 +68,13 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
     if let Err(error) = std::fs::read_dir(root) {
         bail!("cannot scan {}: {error}", root.display());
     }
+    if args.root.is_some() && !is_system(root) {
+        bail!(
+            "{} holds no system: neither etc/os-release nor usr/lib/os-release is below it; give --root the folder that \
+             is the root of the image or disk",
+            root.display()
+        );
+    }
     let catalog = Catalog::embedded()?;
     let modules = choose(&catalog, args)?;
     drop(catalog);
@@ -113,6 +120,11 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
         report.print(&mut anstream::stdout().lock())?;
     }
     Ok(outcome(args.fail_on, &runs))
+}
+
+/// Whether there is a system below a root. What a link there points to is resolved by the tables, below that root.
+fn is_system(root: &Path) -> bool {
+    ["etc/os-release", "usr/lib/os-release"].iter().any(|file| root.join(file).symlink_metadata().is_ok())
 }
 
 fn outcome(fail_on: Option<Severity>, runs: &[Envelope]) -> Outcome {
