@@ -104,7 +104,7 @@ pub enum Error {
     HostRoot(PathBuf),
     /// Nothing to enrol with.
     #[error(
-        "this agent is not enrolled, and has nothing to enrol with: give --token (made under Agents in the dashboard), or --service-account-token-file in Kubernetes"
+        "this agent is not enrolled, and has nothing to enrol with: give --token (POST /v1/agents/enrollment-tokens makes one), or --service-account-token-file in Kubernetes"
     )]
     NoCredential,
 }
