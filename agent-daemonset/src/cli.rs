@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{enroll, query, run, scan, tables};
 use crate::config::{RunArgs, ServerArgs};
-use crate::{logging, worker};
+use crate::{client, logging, worker};
 
 /// What a command ended with, and so the program's exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +31,15 @@ impl From<Outcome> for ExitCode {
 
 /// Wrong usage or configuration; clap ends with the same.
 const REFUSED: u8 = 2;
+/// The server did not answer; the same command may work later.
+const NO_ANSWER: u8 = 3;
 
 const EXIT_CODES: &str = "\
 Exit status:
   0  done
   1  scan --fail-on: there is a finding of that severity or worse
   2  wrong usage or configuration, or the query is wrong; the message says what to change
-  3  scan: a module could not run to its end";
+  3  scan: a module could not run to its end; enroll: the server did not answer";
 
 /// Scans this host: once with a report on the terminal, or as a daemon for a Tenantra server. Writes nothing on the host.
 #[derive(Debug, Parser)]
@@ -46,7 +48,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// What is logged: error, warn, info, debug, or a filter by module of the program
-    #[arg(long, env = "TENA_LOG_LEVEL", value_name = "LEVEL", default_value = "info", global = true)]
+    #[arg(long, env = "TENA_LOG_LEVEL", value_name = "LEVEL", default_value = "info", global = true, value_parser = logging::level)]
     log_level: String,
     /// How log lines look
     #[arg(long, env = "TENA_LOG_FORMAT", value_enum, default_value = "text", global = true)]
@@ -94,12 +96,45 @@ pub fn main() -> ExitCode {
         // Whoever read the output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tenantra-agent: {error:#}");
-            ExitCode::from(REFUSED)
+            eprintln!("tenantra-agent: {}", said_once(&error));
+            ExitCode::from(status_of(&error))
         }
     }
 }
 
+/// An error with its causes. Most errors say their cause themselves; that one is not said again.
+pub fn said_once(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
+}
+
+fn status_of(error: &anyhow::Error) -> u8 {
+    let by_server = error.chain().find_map(|cause| cause.downcast_ref::<client::Error>());
+    if by_server.is_some_and(client::Error::is_without_answer) { NO_ANSWER } else { REFUSED }
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_an_error_is_said_once() {
+        let refused = std::io::Error::other("connection refused");
+        let error = anyhow::Error::new(crate::state::Error::Folder { path: "/x".into(), source: refused });
+        assert_eq!(
+            said_once(&error.context("cannot enrol")),
+            "cannot enrol: cannot use /x as the agent's state folder: connection refused"
+        );
+    }
 }

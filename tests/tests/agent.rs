@@ -123,6 +123,14 @@ fn a_scan_of_a_root_finds_what_is_wrong_there_and_can_fail_on_it() {
     assert!(report.contains("admin"), "the second account with uid 0 is not in the report:\n{report}");
     let output = agent(&["scan", "--root", root, "--modules", "linux-accounts"]);
     assert_eq!(output.status.code(), Some(0), "findings are not a failure unless asked");
+    // Nothing of this is in the root: nothing was decided, and the reason is said.
+    let output = agent(&["scan", "--root", root, "--modules", "linux-time-sync"]);
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(report.contains("· linux-time-sync") && !report.contains("✓"), "{report}");
+    let output = agent(&["scan", "--root", root, "--modules", "linux-time-sync", "-o", "json"]);
+    let run = envelopes(&output.stdout).remove(0);
+    let reasons: BTreeSet<_> = run.checks.iter().map(|check| check.message.as_deref()).collect();
+    assert_eq!(reasons, BTreeSet::from([Some("what the check is about is not on this host")]));
 }
 
 #[test]
@@ -132,7 +140,13 @@ fn what_is_wrong_on_the_command_line_is_said_in_a_sentence() {
     let state = state.to_str().unwrap();
     let broken_ca = folder.path().join("ca.crt");
     fs::write(&broken_ca, "no certificate").unwrap();
-    let cases: [(&[&str], &str); 10] = [
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let cases: [(&[&str], &str); 14] = [
+        (&["scan", "--root", empty.to_str().unwrap()], "holds no system"),
+        (&["scan", "--log-level", "loud"], "\"loud\" is no level"),
+        (&["query", ""], "write a SELECT"),
+        (&["query", "SELECT * FROM nope"], "no such table: nope\n"),
         (&["scan", "--modules", "no-such"], "no module is named"),
         (&["scan", "--framework", "no-such"], "no framework is named"),
         (&["scan", "--root", "/no/such/root"], "cannot scan /no/such/root"),
@@ -154,6 +168,22 @@ fn what_is_wrong_on_the_command_line_is_said_in_a_sentence() {
     }
     let output = agent(&["run", "--state-dir", state, "--server", "https://localhost:1"]);
     assert!(said(&output).contains("nothing to enrol with"), "{}", said(&output));
+    assert!(said(&output).contains("POST /v1/agents/enrollment-tokens"), "{}", said(&output));
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_said_once_and_has_a_status_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    // Nobody listens on the port of a listener that is gone.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = format!("https://127.0.0.1:{port}");
+    let output = agent(&["enroll", "--server", &server, "--token", "x", "--state-dir", state.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert_eq!(said(&output).matches("cannot reach the server").count(), 1, "{}", said(&output));
+    assert_eq!(said(&output).matches("Connection refused").count(), 1, "{}", said(&output));
+    let help = String::from_utf8(agent(&["--help"]).stdout).unwrap();
+    assert!(help.contains("the server did not answer"), "{help}");
 }
 
 #[test]
@@ -165,6 +195,9 @@ fn queries_answer_in_each_form() {
     let json = agent(&["query", sql, "--root", root, "-o", "json"]);
     let rows: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(rows, serde_json::json!([{ "username": "admin", "uid": 0 }, { "username": "root", "uid": 0 }]));
+    let both = agent(&["query", "SELECT 1 AS a; SELECT 2 AS b, 3 AS c", "--root", root, "-o", "json"]);
+    let rows: serde_json::Value = serde_json::from_slice(&both.stdout).unwrap();
+    assert_eq!(rows, serde_json::json!([[{ "a": 1 }], [{ "b": 2, "c": 3 }]]));
     let csv = agent(&["query", sql, "--root", root, "-o", "csv"]);
     assert_eq!(String::from_utf8(csv.stdout).unwrap(), "username,uid\r\nadmin,0\r\nroot,0\r\n");
     let table = String::from_utf8(agent(&["query", sql, "--root", root]).stdout).unwrap();

@@ -108,6 +108,15 @@ impl Error {
         matches!(self, Error::Refused { status: StatusCode::INTERNAL_SERVER_ERROR, .. })
     }
 
+    /// Nobody answered, or who did is not able to now: it may go better later.
+    pub fn is_without_answer(&self) -> bool {
+        match self {
+            Error::Unreachable(_) | Error::TimedOut => true,
+            Error::Refused { status, .. } => status.is_server_error(),
+            _ => false,
+        }
+    }
+
     /// The server's clock, if it sent it.
     pub fn server_time(&self) -> Option<DateTime<Utc>> {
         match self {

@@ -4,14 +4,14 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use comfy_table::ContentArrangement;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use tables::{Engine, Limits, Parameters, QueryOutput, Value};
 
 use super::{statements, tables as table_list};
-use crate::cli::Outcome;
+use crate::cli::{Outcome, said_once};
 use crate::sandbox::{self, Network, Sight};
 use crate::worker::Target;
 
@@ -69,18 +69,43 @@ pub fn query(args: &QueryArgs) -> anyhow::Result<Outcome> {
 }
 
 fn answer_all(engine: &Engine, sql: &str, form: Form) -> anyhow::Result<()> {
-    let (complete, rest) = statements::split(sql);
-    for statement in complete.into_iter().chain((!rest.is_empty()).then_some(rest)) {
-        answer(engine, statement, form)?;
+    let (mut statements, rest) = statements::split(sql);
+    statements.extend((!rest.is_empty()).then_some(rest));
+    if statements.is_empty() {
+        bail!("there is nothing to answer; write a SELECT, such as \"SELECT name, version FROM os_version\"");
     }
+    if form == Form::Json && statements.len() > 1 {
+        return answer_as_one_document(engine, &statements);
+    }
+    statements.into_iter().try_for_each(|statement| answer(engine, statement, form))
+}
+
+/// A list with the answer of each statement: a reader of JSON expects one document. Nothing is written if one fails.
+fn answer_as_one_document(engine: &Engine, statements: &[&str]) -> anyhow::Result<()> {
+    let answers: Vec<QueryOutput> =
+        statements.iter().map(|statement| ask(engine, statement)).collect::<Result<_, _>>()?;
+    let mut output = io::BufWriter::new(io::stdout().lock());
+    let mut separator = "[";
+    for answer in &answers {
+        writeln!(output, "{separator}")?;
+        as_json(&mut output, answer)?;
+        separator = ",";
+    }
+    writeln!(output, "]")?;
+    output.flush()?;
     Ok(())
 }
 
-fn answer(engine: &Engine, statement: &str, form: Form) -> anyhow::Result<()> {
+fn ask(engine: &Engine, statement: &str) -> Result<QueryOutput, tables::Error> {
     let answer = engine.query(statement, &Parameters::new())?;
     for warning in &answer.warnings {
         eprintln!("warning: {}: {}", warning.table, warning.message);
     }
+    Ok(answer)
+}
+
+fn answer(engine: &Engine, statement: &str, form: Form) -> anyhow::Result<()> {
+    let answer = ask(engine, statement)?;
     let mut output = io::BufWriter::new(io::stdout().lock());
     match form {
         Form::Table => as_table(&mut output, &answer)?,
@@ -185,7 +210,7 @@ fn shell(engine: &Engine, mut form: Form) -> anyhow::Result<()> {
         for statement in complete {
             // A mistake does not end the shell.
             if let Err(error) = answer(engine, statement, form) {
-                eprintln!("{error:#}");
+                eprintln!("{}", said_once(&error));
             }
         }
         waiting = if rest.is_empty() { String::new() } else { format!("{rest}\n") };
