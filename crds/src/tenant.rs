@@ -302,7 +302,7 @@ impl Default for Agent {
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Admin {
-    /// Where the link goes that sets the password.
+    /// Gets an account with the role admin and no password; whoever manages users gives it the first (`POST /v1/users`).
     #[schemars(schema_with = "schema::email")]
     pub email: String,
 }

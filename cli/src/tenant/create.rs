@@ -51,7 +51,7 @@ struct Options {
     /// The slug of the provider above it
     #[arg(long, value_name = "SLUG")]
     parent: Option<String>,
-    /// Its first administrator, who gets a link that sets the password
+    /// Its first administrator: the account is made, and whoever manages users gives it its first password (POST /v1/users)
     #[arg(long, value_name = "ADDRESS")]
     admin_email: Option<String>,
     /// Who is told about its life
