@@ -20,6 +20,7 @@ mod guard;
 mod host;
 mod kept;
 mod logins;
+mod netlink;
 mod osquery;
 mod own;
 mod paths;
