@@ -23,8 +23,11 @@ async fn a_node_does_not_choose_its_tenant() {
         let body = json!({ "metadata": { "labels": { key: value } } });
         nodes.patch("n1", &PatchParams::default(), &Patch::Merge(body)).await
     };
+    // A dry run: one that came before the policy would leave the label, and the same again is no change to refuse.
+    let probe = Patch::Merge(json!({ "metadata": { "labels": { "tenantra.io/tenant": "bravo" } } }));
     until(LONG, "the policy is in force", async || {
-        Ok(label(&own, "tenantra.io/tenant", "bravo").await.is_err_and(|e| e.to_string().contains("choose its tenant")))
+        let tried = own.patch("n1", &PatchParams::default().dry_run(), &probe).await;
+        Ok(tried.is_err_and(|e| e.to_string().contains("choose its tenant")))
     })
     .await
     .unwrap();
