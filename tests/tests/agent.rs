@@ -356,7 +356,7 @@ async fn a_result_that_the_server_fails_on_does_not_hold_up_the_others() {
     let (folder, server) = host_and_server(&modules).await;
     server.lock().fails_on_module = Some("test-0".to_owned());
     let runs: Vec<_> = modules.iter().map(|module| server.lock().enqueue(module)).collect();
-    server.lock().lease = Duration::from_secs(120);
+    server.lock().lease = Duration::from_mins(2);
     let daemon = Daemon::start(&server, folder.path(), &[]);
     server.until(30, "the other results", |platform| platform.accepted.len() == 4).await;
     assert!(!server.lock().accepted.contains_key(&runs[0]));
