@@ -1,7 +1,8 @@
 //! The limit that the operator is measured against: the same writes, without anybody who thinks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -27,6 +28,12 @@ const KINDS: [(&str, &str, &str); 9] = [
     ("apps", "v1", "DaemonSet"),
     ("", "v1", "Namespace"),
 ];
+
+/// Resources that every client writes, or that only ask.
+const NOT_WRITES: [&str; 3] = ["leases", "tokenreviews", "subjectaccessreviews"];
+
+/// How often what was asked of the API server: "PATCH namespaces".
+pub type Writes = BTreeMap<String, f64>;
 
 /// What the operator made for one tenant, to be made again under other names.
 pub struct Objects {
@@ -160,32 +167,32 @@ async fn openbao(http: &reqwest::Client, prepared: &Prepared, slug: String) -> a
     Ok(())
 }
 
-/// Requests that changed something, since the API server began; Leases and what clients only ask (reviews) excepted.
-pub async fn writes(client: &Client) -> anyhow::Result<f64> {
+/// Requests that changed something, by verb and resource, since the API server began; Leases and what clients only ask
+/// (reviews) excepted.
+pub async fn writes(client: &Client) -> anyhow::Result<Writes> {
     let text = client.request_text(http::Request::get("/metrics").body(Vec::new())?).await?;
-    let is_write = |labels: &str| {
-        ["POST", "PUT", "PATCH", "DELETE", "APPLY"].iter().any(|verb| labels.contains(&format!("verb=\"{verb}\"")))
-            && ["leases", "tokenreviews", "subjectaccessreviews"]
-                .iter()
-                .all(|kind| !labels.contains(&format!("resource=\"{kind}\"")))
-    };
-    Ok(sum(&text, "apiserver_request_total", is_write).unwrap_or(0.0))
-}
-
-/// The sum of a metric's samples whose labels fit; `None` where the metric is absent.
-pub fn sum(text: &str, metric: &str, fits: impl Fn(&str) -> bool) -> Option<f64> {
-    let mut total = None;
-    for line in text.lines() {
-        let Some(rest) = line.strip_prefix(metric) else { continue };
-        let (labels, value) = match rest.strip_prefix('{') {
-            Some(rest) => rest.rsplit_once("} ").unwrap_or((rest, "")),
-            None => ("", rest.trim()),
-        };
-        if fits(labels)
-            && let Ok(value) = value.split(' ').next().unwrap_or_default().parse::<f64>()
-        {
-            *total.get_or_insert(0.0) += value;
+    let mut writes = Writes::new();
+    for verb in ["POST", "PUT", "PATCH", "DELETE", "APPLY"] {
+        for labels in text.lines().filter_map(|line| line.strip_prefix("apiserver_request_total{")) {
+            let Some((labels, count)) = labels.rsplit_once("} ") else { continue };
+            let resource =
+                labels.split("resource=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+            if labels.contains(&format!("verb=\"{verb}\"")) && !NOT_WRITES.contains(&resource) {
+                *writes.entry(format!("{verb} {resource}")).or_default() += count.parse::<f64>()?;
+            }
         }
     }
-    total
+    Ok(writes)
+}
+
+/// Waits until the control plane's own controllers have written all that follows from what was created.
+pub async fn quiet(client: &Client) -> anyhow::Result<Writes> {
+    for _ in 0..60 {
+        let before = writes(client).await?;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        if writes(client).await? == before {
+            return Ok(before);
+        }
+    }
+    anyhow::bail!("the control plane wrote on for 3 minutes after the last tenant was ready")
 }
