@@ -21,6 +21,9 @@ pub struct Module {
     pub slug: String,
     /// Semantic version; a released one never changes.
     pub version: Version,
+    /// `draft` while it is being written: then it may lack fixtures, and it is never released. What is left out is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Mark>,
     /// A short name for people.
     pub title: String,
     /// What it belongs to.
@@ -62,6 +65,11 @@ impl Module {
     /// `slug@version`, as in the name of its file.
     pub fn reference(&self) -> String {
         format!("{}@{}", self.slug, self.version)
+    }
+
+    /// Whether its file says that it is not whole yet.
+    pub fn is_draft(&self) -> bool {
+        self.state == Some(Mark::Draft)
     }
 
     /// The check with this id.
@@ -109,6 +117,14 @@ pub struct ParameterError {
     pub module: String,
     /// Where and why, in the schema's words.
     pub reason: String,
+}
+
+/// What a file says of its own state; all further states are the database's to say ([`crate::lifecycle::State`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// Not whole yet.
+    Draft,
 }
 
 /// What a module belongs to; also the folder of its file.

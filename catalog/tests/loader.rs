@@ -103,3 +103,15 @@ fn bytes_that_are_no_text_are_refused() {
     let outcome = load::module(FILE, &[0xff, 0xfe], &load::Controls::new());
     assert!(outcome.is_err_and(|problems| problems.to_string().contains("is not UTF-8")));
 }
+
+#[test]
+fn a_draft_may_lack_fixtures_and_nothing_else() {
+    let fixtures = VALID.find("tests:\n").unwrap()..VALID.find("changelog:").unwrap();
+    let mut bare = VALID.to_owned();
+    bare.replace_range(fixtures, "");
+    assert!(problems(&bare).contains("has no fixture that gives pass"));
+    let draft = bare.replace("title: Example", "state: draft\ntitle: Example");
+    assert_eq!(problems(&draft), "");
+    assert!(problems(&draft.replace("limits: None.", "limits: ''")).contains("limits"));
+    assert!(problems(&draft.replace("state: draft", "state: released")).contains("released"));
+}

@@ -1,6 +1,7 @@
 //! What can go wrong between us and Postgres, each a sentence that says what to do. One enum for the crate: callers map
 //! it once, the operator to a condition, the API to a status.
 
+use catalog::lifecycle::State;
 use uuid::Uuid;
 
 /// An error of the crate.
@@ -114,6 +115,31 @@ pub enum Error {
         /// Its version.
         version: String,
     },
+    /// A step that the version's state does not allow.
+    #[error("{slug} {version} is {state}; this needs one that is {needed}")]
+    WrongState {
+        /// The module.
+        slug: String,
+        /// Its version.
+        version: String,
+        /// Where it stands.
+        state: State,
+        /// Where it would have to stand.
+        needed: &'static str,
+    },
+    /// No quality gates are on record for the content of a version, or not all were passed.
+    #[error(
+        "{slug} {version} has no passed quality gates on record for its content; run `tenantra module promote {slug}@{version} --to qa`"
+    )]
+    NoGates {
+        /// The module.
+        slug: String,
+        /// Its version.
+        version: String,
+    },
+    /// A job names a module version that may not run: the database's own sentence.
+    #[error("{0}")]
+    NotSchedulable(String),
     /// The result names a module version that was never released here.
     #[error(
         "the module {module} {version} is not in the catalog of this installation; run `tenantra db migrate`, or update the agent's bundle"

@@ -1,10 +1,12 @@
 //! Frameworks and their controls in Postgres: identifiers and short names.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use catalog::framework::Framework;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
-use crate::tx::OwnerTx;
+use crate::tx::{OwnerTx, SharedTx};
 
 /// Brings a framework; gives whether anything was written. Repeating it writes nothing.
 pub async fn upsert(tx: &mut OwnerTx, framework: &Framework) -> Result<bool> {
@@ -44,4 +46,13 @@ pub async fn upsert(tx: &mut OwnerTx, framework: &Framework) -> Result<bool> {
     .execute(tx.connection()?)
     .await?;
     Ok(true)
+}
+
+/// Identifiers of the controls of each framework: what checks may map to.
+pub async fn controls(tx: &mut impl SharedTx) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let rows: Vec<(String, Vec<String>)> =
+        sqlx::query_as("SELECT framework, array_agg(control) FROM shared.controls GROUP BY framework")
+            .fetch_all(tx.session().connection()?)
+            .await?;
+    Ok(rows.into_iter().map(|(framework, controls)| (framework, controls.into_iter().collect())).collect())
 }

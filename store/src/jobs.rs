@@ -76,7 +76,8 @@ pub struct LeasedJob {
 }
 
 /// Enqueues for the tenant of the transaction, in one statement; jobs whose id or run exists are left as they are. Gives
-/// how many were added. Agents that wait are told at the commit.
+/// how many were added. Agents that wait are told at the commit. [`Error::NotSchedulable`] if one names a module version
+/// that may not run: none of them is added then.
 pub async fn enqueue(tx: &mut TenantTx<Write>, jobs: &[NewJob]) -> Result<u64> {
     if jobs.is_empty() {
         return Ok(0);
@@ -94,11 +95,22 @@ pub async fn enqueue(tx: &mut TenantTx<Write>, jobs: &[NewJob]) -> Result<u64> {
     .bind(Json(jobs))
     .bind(Channel::Jobs.name())
     .fetch_one(tx.connection()?)
-    .await?;
+    .await
+    .map_err(refused)?;
     Ok(added.unsigned_abs())
 }
 
-/// Enqueues for `tenant` as the owner: what the operator does. Gives how many were added.
+/// The database refuses jobs of modules that may not run (TN002).
+fn refused(error: sqlx::Error) -> Error {
+    match error.as_database_error() {
+        Some(refusal) if refusal.code().as_deref() == Some("TN002") => {
+            Error::NotSchedulable(refusal.message().to_owned())
+        }
+        _ => error.into(),
+    }
+}
+
+/// Enqueues for `tenant` as the owner: what the operator does. Gives how many were added; refuses as [`enqueue`] does.
 pub async fn enqueue_for(tx: &mut OwnerTx, tenant: &TenantRef, jobs: &[NewJob]) -> Result<u64> {
     if jobs.is_empty() {
         return Ok(0);
@@ -107,7 +119,8 @@ pub async fn enqueue_for(tx: &mut OwnerTx, tenant: &TenantRef, jobs: &[NewJob]) 
         .bind(tenant.schema().as_str())
         .bind(Json(jobs))
         .fetch_one(tx.connection()?)
-        .await?;
+        .await
+        .map_err(refused)?;
     Ok(added.unsigned_abs())
 }
 
@@ -224,6 +237,23 @@ pub async fn next_due(tx: &mut TenantTx<Write>, agent_id: Uuid) -> Result<Option
         .bind(agent_id)
         .fetch_one(tx.connection()?)
         .await?)
+}
+
+/// Fails jobs that were just handed out and may not run after all, with the reason for each.
+pub async fn refuse(tx: &mut TenantTx<Write>, refused: &[(Uuid, String)]) -> Result<u64> {
+    if refused.is_empty() {
+        return Ok(0);
+    }
+    let (job_ids, reasons): (Vec<Uuid>, Vec<&str>) = refused.iter().map(|(id, reason)| (*id, reason.as_str())).unzip();
+    let done = sqlx::query(
+        "UPDATE shared.jobs j SET state = 'failed', finished_at = now(), leased_until = NULL, last_error = r.reason
+         FROM unnest($1::uuid[], $2::text[]) AS r(job_id, reason) WHERE j.job_id = r.job_id AND j.state = 'leased'",
+    )
+    .bind(&job_ids)
+    .bind(&reasons)
+    .execute(tx.connection()?)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// Forgets the jobs of an agent that was removed, those that ran excepted.

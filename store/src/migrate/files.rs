@@ -30,7 +30,10 @@ macro_rules! migrations {
     };
 }
 
-const PLATFORM: &[Migration] = migrations!("platform": "20261121100000_platform.sql");
+const PLATFORM: &[Migration] = migrations!("platform":
+    "20261121100000_platform.sql",
+    "20261121180000_platform.sql",
+);
 const TENANT: &[Migration] = migrations!("tenant": "20261121100000_tenant.sql");
 
 impl Scope {

@@ -56,6 +56,20 @@ impl Installation {
         Ok(row.tenant)
     }
 
+    /// A released module without any check, so that jobs for it can be queued.
+    pub async fn module(&self, slug: &str) -> anyhow::Result<()> {
+        self.admin(&format!("INSERT INTO shared.modules (slug, title, category, latest_version) VALUES ('{slug}', '', 'identity', '1.0.0')")).await?;
+        self.admin(&format!(
+            "INSERT INTO shared.module_versions (module, version, state, checksum, profile, document, parameters_schema, gates)
+             VALUES ('{slug}', '1.0.0', 'draft', 'c', 'baseline_fast', '{{}}', '{{}}', '{{\"checksum\": \"c\", \"passed\": true}}')"
+        ))
+        .await?;
+        for state in ["qa", "released"] {
+            self.admin(&format!("UPDATE shared.module_versions SET state = '{state}' WHERE module = '{slug}'")).await?;
+        }
+        Ok(())
+    }
+
     /// Runs a statement as the superuser.
     pub async fn admin(&self, statement: &str) -> anyhow::Result<()> {
         self.admin.execute(sqlx::query(AssertSqlSafe(statement))).await.with_context(|| statement.to_owned())?;

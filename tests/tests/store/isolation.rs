@@ -103,7 +103,7 @@ const ATTACKS: &[&[&str]] = &[
     &["UPDATE tenant_alpha.audit_log SET actor = 'nobody'", "DELETE FROM tenant_alpha.audit_log"],
     &["UPDATE tenant_alpha.schema_migrations SET checksum = ''"],
     &[
-        "CREATE TRIGGER t BEFORE INSERT ON tenant_alpha.assets FOR EACH ROW EXECUTE FUNCTION shared.refuse_released_change()",
+        "CREATE TRIGGER t BEFORE INSERT ON tenant_alpha.assets FOR EACH ROW EXECUTE FUNCTION shared.guard_module_version()",
     ],
     &["CREATE RULE r AS ON SELECT TO tenant_alpha.assets DO INSTEAD SELECT * FROM tenant_bravo.assets"],
     &["UPDATE shared.checks SET title = 'x'", "DELETE FROM shared.modules"],
@@ -114,6 +114,7 @@ const ATTACKS: &[&[&str]] = &[
 /// Two tenants with a row each, and rows of `shared` that tell of the second.
 async fn two_tenants() -> anyhow::Result<Installation> {
     let installation = Installation::start().await?;
+    installation.module("m").await?;
     for slug in ["alpha", "bravo"] {
         installation.tenant(slug).await?;
         installation

@@ -15,6 +15,7 @@ async fn a_job_is_leased_once_renewed_given_back_and_done() -> anyhow::Result<()
     let installation = Installation::start().await?;
     let tenant = installation.tenant("alpha").await?;
     let other = installation.tenant("bravo").await?;
+    installation.module("m").await?;
     let agent = Uuid::now_v7();
     let new: Vec<NewJob> =
         (0..10).map(|_| NewJob::now(agent, "m", "1.0.0", Profile::BaselineFast, "enrolled")).collect();
@@ -65,6 +66,7 @@ async fn a_job_is_leased_once_renewed_given_back_and_done() -> anyhow::Result<()
 async fn the_operator_enqueues_for_a_tenant_by_name() -> anyhow::Result<()> {
     let installation = Installation::start().await?;
     let tenant = installation.tenant("alpha").await?;
+    installation.module("m").await?;
     let agent = Uuid::now_v7();
     let mut tx = installation.owner.begin().await?;
     let job = NewJob::now(agent, "m", "1.0.0", Profile::DeepScan, "schedule:nightly");

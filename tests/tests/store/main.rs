@@ -7,5 +7,6 @@ mod ingest;
 mod installation;
 mod isolation;
 mod jobs;
+mod lifecycle;
 mod provisioning;
 mod transactions;
