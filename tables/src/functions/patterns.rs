@@ -1,0 +1,92 @@
+//! `split`, `regex_match`, `regex_split` and `REGEXP`. Patterns may look around and back, as osquery's (ECMAScript) do; one
+//! that tries too many ways ends the query instead of holding it up.
+
+use std::sync::Arc;
+
+use fancy_regex::{Regex, RegexBuilder};
+use rusqlite::functions::Context;
+use rusqlite::{Connection, Result};
+
+use super::{MAX_PATTERN_BYTES, PURE, integer, refusal, text};
+
+/// Steps of one match before it is given up: some tens of milliseconds.
+const MAX_STEPS: usize = 200_000;
+
+pub(super) fn register(connection: &Connection) -> Result<()> {
+    connection.create_scalar_function("split", 3, PURE, split)?;
+    connection.create_scalar_function("regex_match", 3, PURE, regex_match)?;
+    connection.create_scalar_function("regex_split", 3, PURE, regex_split)?;
+    // `text REGEXP pattern` calls regexp(pattern, text).
+    connection.create_scalar_function("regexp", 2, PURE, |context| {
+        let (Some(pattern), Some(text)) = (pattern(context, 0)?, text(context, 1)) else { return Ok(None) };
+        pattern.is_match(text.as_str()).map(Some).map_err(|error| too_costly(&error))
+    })
+}
+
+/// `split(text, separators, index)`: each letter of the second separates; parts are trimmed, empty ones do not count.
+fn split(context: &Context<'_>) -> Result<Option<String>> {
+    let (Some(text), Some(separators), Some(index)) = (text(context, 0), text(context, 1), integer(context, 2)) else {
+        return Ok(None);
+    };
+    if separators.is_empty() {
+        return Err(refusal("split needs at least one separator"));
+    }
+    let mut parts = text.split(|letter| separators.contains(letter)).map(str::trim).filter(|part| !part.is_empty());
+    Ok(usize::try_from(index).ok().and_then(|index| parts.nth(index)).map(str::to_owned))
+}
+
+/// `regex_match(text, pattern, group)`: a group of the first match, 0 for all of it; NULL without a match, empty text for
+/// a group that had no part in it.
+fn regex_match(context: &Context<'_>) -> Result<Option<String>> {
+    let (Some(text), Some(index)) = (text(context, 0), integer(context, 2)) else { return Ok(None) };
+    let Some(pattern) = pattern(context, 1)? else { return Ok(None) };
+    let found = pattern.captures(text.as_str()).map_err(|error| too_costly(&error))?;
+    Ok(found.and_then(|found| {
+        let index = usize::try_from(index).ok().filter(|index| *index < found.len())?;
+        Some(found.get(index).map_or_else(String::new, |group| group.as_str().to_owned()))
+    }))
+}
+
+/// `regex_split(text, pattern, index)`: what lies between matches; only an empty last part does not count.
+fn regex_split(context: &Context<'_>) -> Result<Option<String>> {
+    let (Some(text), Some(index)) = (text(context, 0), integer(context, 2)) else { return Ok(None) };
+    let Some(pattern) = pattern(context, 1)? else { return Ok(None) };
+    if pattern.as_str().is_empty() {
+        return Err(refusal("regex_split needs a pattern"));
+    }
+    let Ok(mut left) = usize::try_from(index) else { return Ok(None) };
+    let mut start = 0;
+    for found in pattern.find_iter(text.as_str()) {
+        let found = found.map_err(|error| too_costly(&error))?;
+        if left == 0 {
+            return Ok(text.get(start..found.start()).map(str::to_owned));
+        }
+        left -= 1;
+        start = found.end();
+    }
+    let is_counted = start == 0 || start < text.len();
+    Ok(text.get(start..).filter(|_| left == 0 && is_counted).map(str::to_owned))
+}
+
+/// The compiled pattern, kept while the statement runs if it is a constant.
+fn pattern(context: &Context<'_>, index: usize) -> Result<Option<Arc<Regex>>> {
+    let Some(pattern) = text(context, index) else { return Ok(None) };
+    let argument = i32::try_from(index).unwrap_or(i32::MAX);
+    context.get_or_create_aux(argument, |_| compile(&pattern)).map(Some)
+}
+
+fn compile(pattern: &str) -> std::result::Result<Regex, Box<dyn std::error::Error + Send + Sync>> {
+    if pattern.len() > MAX_PATTERN_BYTES {
+        return Err("the pattern is too long".into());
+    }
+    RegexBuilder::new(pattern)
+        .backtrack_limit(MAX_STEPS)
+        .delegate_size_limit(MAX_PATTERN_BYTES)
+        .delegate_dfa_size_limit(MAX_PATTERN_BYTES)
+        .build()
+        .map_err(|error| format!("the pattern is not a regular expression: {error}").into())
+}
+
+fn too_costly(error: &fancy_regex::Error) -> rusqlite::Error {
+    refusal(format!("the pattern cannot be matched: {error}"))
+}
