@@ -12,13 +12,14 @@ use crate::error::{Error, Result};
 use crate::guard::{self, Refusal};
 use crate::host::Host;
 use crate::kept::KeptRows;
+use crate::left_out::LeftOut;
 use crate::reader::{Query, Source, Warning};
 use crate::root::Root;
 use crate::schema::Table;
 use crate::value::{Parameters, Row, Value};
 use crate::vtab::{self, Attachment, Origin, Running};
 use crate::walk::WalkCache;
-use crate::{functions, registry};
+use crate::{functions, left_out, registry};
 
 /// Steps of SQLite's machine between two looks at the clock: about a tenth of a millisecond.
 const STEPS_BETWEEN_CHECKS: i32 = 2_000;
@@ -105,6 +106,11 @@ impl Engine {
     /// All tables, by name.
     pub fn tables() -> &'static [&'static Table] {
         registry::TABLES
+    }
+
+    /// Tables of osquery that this program leaves out, and why. One that exists meanwhile may still be named here.
+    pub fn left_out() -> &'static [LeftOut] {
+        left_out::LEFT_OUT
     }
 
     /// The host below this engine; none if its rows are recorded.
@@ -252,6 +258,9 @@ fn parameters_of(statement: &rusqlite::Statement<'_>) -> impl Iterator<Item = (u
 
 fn no_such_table(message: &str) -> Error {
     let name = message.split([',', ' ']).next().unwrap_or_default().trim_start_matches("main.").to_owned();
+    if let Some((name, reason)) = left_out::find(&name) {
+        return Error::LeftOut { name, reason };
+    }
     let mut near: Vec<(usize, &str)> = registry::TABLES
         .iter()
         .map(|table| (distance(table.name, &name), table.name))

@@ -31,6 +31,14 @@ pub enum Error {
         /// Tables with a similar name, nearest first.
         near: Vec<String>,
     },
+    /// osquery has the table, this program does not.
+    #[error("table {name} is left out: it {reason}")]
+    LeftOut {
+        /// The table.
+        name: &'static str,
+        /// Why, as the end of a sentence that begins with "it".
+        reason: &'static str,
+    },
     /// The table needs a condition in WHERE or ON to know what to read.
     #[error("table {table} needs a condition on {columns}, such as WHERE {example} = '…'")]
     MissingConstraint {

@@ -14,13 +14,21 @@ mod constraints;
 mod drop_in;
 mod engine;
 mod error;
+mod filesystems;
 pub mod fixtures;
 mod functions;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod host;
+mod http;
+pub mod integrity;
 mod kept;
+mod left_out;
 mod logins;
 mod netlink;
+mod nftables;
 mod osquery;
 mod own;
 mod paths;
@@ -36,11 +44,13 @@ mod units;
 mod value;
 mod vtab;
 mod walk;
+mod windows;
 
 pub use budget::Limits;
 pub use engine::{Engine, QueryOutput, Statement};
 pub use error::{Error, Result};
 pub use host::Host;
+pub use left_out::LeftOut;
 pub use reader::{Gap, Warning};
 pub use schema::{Column, ColumnType, Table};
 pub use value::{Parameters, Value};

@@ -1,5 +1,5 @@
-//! The IPv4 addresses of interfaces as the kernel tells them over netlink (`rtnetlink(7)`): the only way to learn on which
-//! interface an address without a network lies. It answers for the network that this process is in.
+//! Questions to the kernel over netlink (`netlink(7)`): lists of anything, and the IPv4 addresses of interfaces, since only it
+//! says on which interface an address without a network lies. It answers for the network that this process is in.
 
 use std::ffi::CStr;
 use std::io;
@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
 /// The kernel answers at once; a sandbox may not.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -37,6 +37,61 @@ pub(crate) struct Assigned {
     pub address: Ipv4Addr,
     /// Bits of its network, 0 to 32.
     pub prefix: u8,
+}
+
+/// Asks the kernel for a list over one of netlink's protocols; each message is handed over with its kind and without its
+/// header. A refusal is an error.
+pub(crate) fn dump(
+    protocol: Option<Protocol>,
+    kind: u16,
+    payload: &[u8],
+    mut take: impl FnMut(u16, &[u8]),
+) -> io::Result<()> {
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+    let length = u32::try_from(HEADER_BYTES + payload.len()).map_err(io::Error::other)?;
+    let mut question = length.to_ne_bytes().to_vec();
+    question.extend(kind.to_ne_bytes());
+    question.extend(NLM_F_REQUEST_DUMP.to_ne_bytes());
+    question.resize(HEADER_BYTES, 0);
+    question.extend(payload);
+    send(&socket, &question, SendFlags::empty())?;
+    let mut buffer = vec![MaybeUninit::<u8>::uninit(); BUFFER_BYTES];
+    for _ in 0..MAX_ANSWERS {
+        let ((answer, _), _) = recv(&socket, &mut buffer[..], RecvFlags::empty())?;
+        if answer.is_empty() || messages(answer, &mut take)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Hands over the messages of one answer; true after the last of the list.
+fn messages(mut answer: &[u8], take: &mut impl FnMut(u16, &[u8])) -> io::Result<bool> {
+    while let (Some(length), Some(kind)) = (u32_at(answer, 0), u16_at(answer, 4)) {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let Some(message) = answer.get(HEADER_BYTES..length) else { return Ok(true) };
+        match kind {
+            NLMSG_DONE => return Ok(true),
+            NLMSG_ERROR => {
+                let code = u32_at(message, 0).map_or(0, u32::cast_signed);
+                return if code == 0 { Ok(true) } else { Err(io::Error::from_raw_os_error(code.saturating_neg())) };
+            }
+            kind => take(kind, message),
+        }
+        answer = answer.get(aligned(length)..).unwrap_or_default();
+    }
+    Ok(false)
+}
+
+/// Attributes in a row: kind and value. The two highest bits of a kind are flags.
+pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let (length, kind) = (usize::from(u16_at(bytes, 0)?), u16_at(bytes, 2)?);
+        let value = bytes.get(4..length)?;
+        bytes = bytes.get(aligned(length)..).unwrap_or_default();
+        Some((kind & 0x3fff, value))
+    })
 }
 
 /// Asks the kernel.
@@ -128,6 +183,7 @@ mod tests {
             parse(&answer, &mut Vec::new());
             answer.truncate(20);
             parse(&answer, &mut Vec::new());
+            messages(&answer, &mut |_, message| attributes(message).for_each(drop)).ok();
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -162,6 +162,11 @@ impl Scan {
 
     /// The text of a file in a home folder. No part below the home may be a link: its owner must not choose what is read.
     pub fn home_text(&self, home: &str, below: impl AsRef<Path>) -> Option<String> {
+        self.home_bytes(home, below).map(lossy)
+    }
+
+    /// The bytes of a file in a home folder, at most 16 MiB, under the same rule as [`Scan::home_text`].
+    pub fn home_bytes(&self, home: &str, below: impl AsRef<Path>) -> Option<Vec<u8>> {
         let path = Path::new(home).join(&below);
         if !home.starts_with('/') || !self.budget().is_open() {
             return None;
@@ -169,7 +174,7 @@ impl Scan {
         let (file, _) = self.found(&path, self.source.root.open_file_below(Path::new(home), below.as_ref()))?;
         let mut bytes = Vec::new();
         let read = Reader { file, query: self.query.clone() }.take(MAX_FILE_BYTES).read_to_end(&mut bytes);
-        self.found(&path, read).map(|_| lossy(bytes))
+        self.found(&path, read).map(|_| bytes)
     }
 
     /// The names in a folder of a home folder, under the same rule as [`Scan::home_text`].
@@ -290,7 +295,16 @@ impl Scan {
             .or_else(|| self.kernel_file(&self.host().proc.join("net").join(name)))
     }
 
+    /// The bytes of a file of sysfs, such as the tables of the firmware; none for an image.
+    pub fn sys_bytes(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
+        self.kernel_bytes(&self.host().sys.join(path))
+    }
+
     fn kernel_file(&self, path: &Path) -> Option<String> {
+        self.kernel_bytes(path).map(lossy)
+    }
+
+    fn kernel_bytes(&self, path: &Path) -> Option<Vec<u8>> {
         if !self.host().live || !self.budget().is_open() {
             return None;
         }
@@ -298,7 +312,7 @@ impl Scan {
         let read = std::fs::File::open(path)
             .and_then(|file| Reader { file, query: self.query.clone() }.take(MAX_FILE_BYTES).read_to_end(&mut bytes));
         match read {
-            Ok(_) => Some(lossy(bytes)),
+            Ok(_) => Some(bytes),
             Err(error) => {
                 self.warn_if_refused(path, &error);
                 None
@@ -353,6 +367,12 @@ impl Reader {
     /// The opened file, for a library that reads by itself.
     pub fn descriptor(&self) -> &std::fs::File {
         &self.file
+    }
+
+    /// Reads from an offset on, wherever the reading before ended.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, offset)?;
+        if self.query.budget.spend_bytes(count) { Ok(count) } else { Err(io::Error::other("over the budget")) }
     }
 }
 

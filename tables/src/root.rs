@@ -40,6 +40,9 @@ pub(crate) struct Metadata {
     pub modified: i64,
     pub changed: i64,
     pub born: i64,
+    /// The nanoseconds of `modified` and of `changed`.
+    pub modified_nanoseconds: u32,
+    pub changed_nanoseconds: u32,
 }
 
 impl Metadata {
@@ -60,6 +63,8 @@ impl Metadata {
             modified: stat.stx_mtime.tv_sec,
             changed: stat.stx_ctime.tv_sec,
             born: stat.stx_btime.tv_sec,
+            modified_nanoseconds: stat.stx_mtime.tv_nsec,
+            changed_nanoseconds: stat.stx_ctime.tv_nsec,
         }
     }
 
@@ -104,6 +109,15 @@ impl Root {
 
     pub fn open_folder(&self, path: &Path, follow: Follow) -> io::Result<OwnedFd> {
         self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, follow)
+    }
+
+    /// A socket of the host, opened only so far that a connection can be made through it.
+    pub fn open_socket(&self, path: &Path) -> io::Result<OwnedFd> {
+        let socket = self.resolve(path, OFlags::PATH | OFlags::CLOEXEC, Follow::Links)?;
+        match metadata_of(&socket)?.kind {
+            FileType::Socket => Ok(socket),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a socket")),
+        }
     }
 
     /// Opens a regular file below a folder, refusing a link in any part below it.

@@ -1,6 +1,7 @@
 //! `certificates`: X.509 certificates in files (RFC 5280). Without a `path` the folders of the system's own certificates.
 
 use sha1::Digest;
+use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, Pem, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
@@ -74,48 +75,88 @@ fn parse(bytes: &[u8], path: &str) -> Vec<Row> {
         .collect()
 }
 
-fn describe(certificate: &X509Certificate<'_>, der: &[u8], path: &str) -> Row {
-    let subject = certificate.subject().to_string();
-    let issuer = certificate.issuer().to_string();
-    let common_name =
-        certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok().map(str::to_owned));
-    let (key_algorithm, key_strength) = match certificate.public_key().parsed() {
-        Ok(PublicKey::RSA(key)) => ("rsaEncryption", Some(key.key_size())),
-        Ok(PublicKey::EC(point)) => ("id-ecPublicKey", Some(point.key_size())),
-        Ok(PublicKey::DSA(_)) => ("dsaEncryption", None),
-        _ => ("", None),
-    };
-    let usage = certificate.key_usage().ok().flatten().map(|usage| usage.value.to_string());
-    let mut subject_key = None;
-    let mut authority_key = None;
-    for extension in certificate.extensions() {
-        match extension.parsed_extension() {
-            x509_parser::extensions::ParsedExtension::SubjectKeyIdentifier(id) => subject_key = Some(hex(id.0)),
-            x509_parser::extensions::ParsedExtension::AuthorityKeyIdentifier(id) => {
-                authority_key = id.key_identifier.as_ref().map(|id| hex(id.0));
+/// What the tables of certificates show of each.
+pub(super) struct Facts {
+    pub common_name: Option<String>,
+    pub subject: String,
+    pub issuer: String,
+    pub is_ca: bool,
+    pub is_self_signed: bool,
+    pub not_valid_before: i64,
+    pub not_valid_after: i64,
+    pub signing_algorithm: String,
+    pub key_algorithm: &'static str,
+    pub key_strength: Option<String>,
+    pub key_usage: Option<String>,
+    pub subject_key_id: Option<String>,
+    pub authority_key_id: Option<String>,
+    pub sha1: String,
+    pub serial: String,
+}
+
+impl Facts {
+    pub fn of(certificate: &X509Certificate<'_>, der: &[u8]) -> Self {
+        let subject = certificate.subject().to_string();
+        let issuer = certificate.issuer().to_string();
+        let (key_algorithm, key_strength) = match certificate.public_key().parsed() {
+            Ok(PublicKey::RSA(key)) => ("rsaEncryption", Some(key.key_size())),
+            Ok(PublicKey::EC(point)) => ("id-ecPublicKey", Some(point.key_size())),
+            Ok(PublicKey::DSA(_)) => ("dsaEncryption", None),
+            _ => ("", None),
+        };
+        let mut subject_key_id = None;
+        let mut authority_key_id = None;
+        for extension in certificate.extensions() {
+            match extension.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(id) => subject_key_id = Some(hex(id.0)),
+                ParsedExtension::AuthorityKeyIdentifier(id) => {
+                    authority_key_id = id.key_identifier.as_ref().map(|id| hex(id.0));
+                }
+                _ => {}
             }
-            _ => {}
+        }
+        let common_name = certificate.subject().iter_common_name().next();
+        Facts {
+            common_name: common_name.and_then(|name| name.as_str().ok().map(str::to_owned)),
+            is_ca: certificate.is_ca(),
+            is_self_signed: subject == issuer,
+            subject,
+            issuer,
+            not_valid_before: certificate.validity().not_before.timestamp(),
+            not_valid_after: certificate.validity().not_after.timestamp(),
+            signing_algorithm: signature_name(&certificate.signature_algorithm.algorithm.to_id_string()),
+            key_algorithm,
+            key_strength: key_strength.map(|bits| bits.to_string()),
+            key_usage: certificate.key_usage().ok().flatten().map(|usage| usage.value.to_string()),
+            subject_key_id,
+            authority_key_id,
+            sha1: hex(&sha1::Sha1::digest(der)),
+            serial: hex(certificate.raw_serial()).to_uppercase(),
         }
     }
+}
+
+fn describe(certificate: &X509Certificate<'_>, der: &[u8], path: &str) -> Row {
+    let facts = Facts::of(certificate, der);
     row! {
-        common_name,
-        self_signed: subject == issuer,
-        subject: subject.as_str(),
-        subject2: subject.as_str(),
-        issuer: issuer.as_str(),
-        issuer2: issuer.as_str(),
-        ca: certificate.is_ca(),
-        not_valid_before: certificate.validity().not_before.timestamp(),
-        not_valid_after: certificate.validity().not_after.timestamp(),
-        signing_algorithm: signature_name(&certificate.signature_algorithm.algorithm.to_id_string()),
-        key_algorithm,
-        key_strength: key_strength.map(|bits| bits.to_string()),
-        key_usage: usage,
-        subject_key_id: subject_key,
-        authority_key_id: authority_key,
-        sha1: hex(&sha1::Sha1::digest(der)),
+        common_name: facts.common_name,
+        subject: facts.subject.as_str(),
+        subject2: facts.subject,
+        issuer: facts.issuer.as_str(),
+        issuer2: facts.issuer,
+        ca: facts.is_ca,
+        self_signed: facts.is_self_signed,
+        not_valid_before: facts.not_valid_before,
+        not_valid_after: facts.not_valid_after,
+        signing_algorithm: facts.signing_algorithm,
+        key_algorithm: facts.key_algorithm,
+        key_strength: facts.key_strength,
+        key_usage: facts.key_usage,
+        subject_key_id: facts.subject_key_id,
+        authority_key_id: facts.authority_key_id,
+        sha1: facts.sha1,
         path,
-        serial: hex(certificate.raw_serial()).to_uppercase(),
+        serial: facts.serial,
     }
 }
 
@@ -137,6 +178,12 @@ fn signature_name(oid: &str) -> String {
         other => other,
     }
     .to_owned()
+}
+
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    parse(input, "/x");
 }
 
 #[cfg(test)]

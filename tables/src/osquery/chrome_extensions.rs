@@ -55,15 +55,30 @@ const BROWSERS: [(&str, &str); 6] = [
 ];
 
 /// An extension as it lies in a profile.
-struct Place<'a> {
-    user: &'a User,
-    browser: &'static str,
-    profile_folder: String,
+pub(super) struct Place<'a> {
+    pub user: &'a User,
+    pub browser: &'static str,
+    pub profile_folder: String,
     profile: &'a str,
-    identifier: String,
+    pub identifier: String,
+}
+
+impl Place<'_> {
+    /// A path below the home folder as it is on the host.
+    pub fn shown(&self, below: &str) -> String {
+        paths::display(&Path::new(&self.user.home).join(below))
+    }
 }
 
 fn rows(scan: &Scan) -> Rows {
+    Box::new(of_each_extension(scan, describe).into_iter())
+}
+
+/// What is to be said of each version of each extension: where it lies below the home folder, and its manifest.
+pub(super) fn of_each_extension<T: IntoIterator<Item = Row>>(
+    scan: &Scan,
+    describe: impl Fn(&Place<'_>, &str, &Json) -> T,
+) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for user in accounts::users_asked_for(scan) {
         for (browser, folder) in BROWSERS {
@@ -74,6 +89,7 @@ fn rows(scan: &Scan) -> Rows {
                     continue;
                 }
                 for identifier in scan.home_names(&user.home, &extensions) {
+                    let folder = format!("{extensions}/{identifier}");
                     let place = Place {
                         user: &user,
                         browser,
@@ -81,25 +97,18 @@ fn rows(scan: &Scan) -> Rows {
                         profile: &profile,
                         identifier,
                     };
-                    rows.extend(versions(scan, &place, &extensions));
+                    for version in scan.home_names(&user.home, &folder) {
+                        let below = format!("{folder}/{version}");
+                        let text = scan.home_text(&user.home, format!("{below}/manifest.json"));
+                        if let Some(manifest) = text.and_then(|text| serde_json::from_str(&text).ok()) {
+                            rows.extend(describe(&place, &below, &manifest));
+                        }
+                    }
                 }
             }
         }
     }
-    Box::new(rows.into_iter())
-}
-
-fn versions(scan: &Scan, place: &Place<'_>, extensions: &str) -> Vec<Row> {
-    let home = &place.user.home;
-    let folder = format!("{extensions}/{}", place.identifier);
-    scan.home_names(home, &folder)
-        .into_iter()
-        .filter_map(|version| {
-            let below = format!("{folder}/{version}");
-            let text = scan.home_text(home, format!("{below}/manifest.json"))?;
-            describe(place, &below, &serde_json::from_str(&text).ok()?)
-        })
-        .collect()
+    rows
 }
 
 fn describe(place: &Place<'_>, below: &str, manifest: &Json) -> Option<Row> {
@@ -109,13 +118,12 @@ fn describe(place: &Place<'_>, below: &str, manifest: &Json) -> Option<Row> {
         entries.into_iter().flatten().filter_map(Json::as_str).collect::<Vec<_>>().join(", ")
     };
     let update_url = text("update_url").unwrap_or_default();
-    let shown = |below: &str| paths::display(&Path::new(&place.user.home).join(below));
     Some(row! {
         browser_type: place.browser,
         uid: place.user.uid,
         name: text("name")?,
         profile: place.profile,
-        profile_path: shown(&place.profile_folder),
+        profile_path: place.shown(&place.profile_folder),
         referenced_identifier: place.identifier.as_str(),
         identifier: place.identifier.as_str(),
         version: text("version"),
@@ -124,7 +132,7 @@ fn describe(place: &Place<'_>, below: &str, manifest: &Json) -> Option<Row> {
         update_url,
         author: text("author"),
         persistent: manifest.pointer("/background/persistent").and_then(Json::as_bool).unwrap_or(true),
-        path: shown(below),
+        path: place.shown(below),
         permissions: list("permissions"),
         optional_permissions: list("optional_permissions"),
         from_webstore: if update_url.contains("clients2.google.com") { "true" } else { "false" },

@@ -1,7 +1,8 @@
-//! `smbios_tables`: the structures that the firmware describes the machine with (DMTF DSP0134, 6.1).
+//! `smbios_tables`: the structures that the firmware describes the machine with.
 
 use sha2::Digest;
 
+use super::smbios;
 use crate::functions::hex;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
@@ -21,31 +22,22 @@ table! {
 }
 
 fn rows(scan: &Scan) -> Rows {
-    let bytes = std::fs::read(scan.host().sys.join("firmware/dmi/tables/DMI")).unwrap_or_default();
-    Box::new(parse(&bytes).into_iter())
-}
-
-fn parse(bytes: &[u8]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    let mut rest = bytes;
-    while let [kind, header_size, low, high, ..] = *rest {
-        let header = usize::from(header_size);
-        // Texts follow the header and end with two zeros.
-        let texts = rest.get(header..).and_then(|texts| texts.windows(2).position(|pair| pair == [0, 0]));
-        let Some(end) = texts.filter(|_| header >= 4).map(|texts| header + texts + 2) else { break };
-        let (structure, after) = rest.split_at(end.min(rest.len()));
-        rows.push(row! {
-            number: rows.len(),
-            r#type: kind,
-            description: description(kind),
-            handle: u16::from_le_bytes([low, high]),
-            header_size,
-            size: structure.len(),
-            md5: hex(&md5::Md5::digest(structure)),
-        });
-        rest = after;
-    }
-    rows
+    let bytes = smbios::read(scan);
+    let rows: Vec<Row> = smbios::structures(&bytes)
+        .enumerate()
+        .map(|(number, structure)| {
+            row! {
+                number,
+                r#type: structure.kind,
+                description: description(structure.kind),
+                handle: structure.handle,
+                header_size: structure.header.len(),
+                size: structure.bytes.len(),
+                md5: hex(&md5::Md5::digest(structure.bytes)),
+            }
+        })
+        .collect();
+    Box::new(rows.into_iter())
 }
 
 const fn description(kind: u8) -> &'static str {
@@ -61,29 +53,12 @@ const fn description(kind: u8) -> &'static str {
         11 => "OEM Strings",
         16 => "Physical Memory Array",
         17 => "Memory Device",
+        18 => "32-bit Memory Error Information",
         19 => "Memory Array Mapped Address",
+        20 => "Memory Device Mapped Address",
         32 => "System Boot Information",
         43 => "TPM Device",
         127 => "End-of-Table",
         _ => "",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn structures_end_with_their_texts() {
-        let bytes = [1, 5, 0, 1, 9, b'a', 0, b'b', 0, 0, 127, 4, 1, 1, 0, 0];
-        assert_eq!(parse(&bytes).len(), 2);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            parse(&bytes);
-        }
     }
 }
