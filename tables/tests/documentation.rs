@@ -32,6 +32,16 @@ fn page() -> String {
         writeln!(page, "\n## {}{live}\n{}{joined}\n\n{}", table.name, table.description.trim(), columns.join(", "))
             .unwrap();
     }
+    page.push_str(
+        "\n## Left out, and why\nTables of osquery that this program does not have; a query that names one is told the same.\n\n",
+    );
+    let exists = |name: &str| Engine::tables().iter().any(|table| table.name == name);
+    for group in Engine::left_out() {
+        let names: Vec<&str> = group.tables.iter().copied().filter(|name| !exists(name)).collect();
+        if !names.is_empty() {
+            writeln!(page, "- {}: it {}.", names.join(", "), group.reason).unwrap();
+        }
+    }
     page
 }
 

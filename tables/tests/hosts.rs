@@ -7,7 +7,7 @@ use std::path::Path;
 use catalog::envelope::{CheckVerdict, RunStatus, Verdict};
 use catalog::module::Module;
 use tables::scan::{ModuleRun, Order, run_module};
-use tables::{ColumnType, Engine, Host, Limits, Parameters, QueryOutput, Table, Value};
+use tables::{ColumnType, Engine, Gap, Host, Limits, Parameters, QueryOutput, Table, Value, Warning};
 
 struct Made {
     folder: tempfile::TempDir,
@@ -58,11 +58,15 @@ fn lines(output: &QueryOutput) -> Vec<String> {
 
 /// A query that reads a table, with a condition where it needs one.
 fn everything_of(table: &Table, limit: usize) -> String {
-    let conditions: Vec<&str> = match table.name {
-        "file" | "hash" | "extended_attributes" => vec!["path = '/etc/passwd'"],
-        "file_lines" => vec!["path = '/etc/passwd'", "pattern = '.'"],
-        _ => Vec::new(),
-    };
+    let conditions: Vec<String> = table
+        .required()
+        .map(|(_, column)| match column.name {
+            "path" => "path = '/etc/passwd'".to_owned(),
+            "pattern" => "pattern = '.'".to_owned(),
+            name => format!("{name} = 'x'"),
+        })
+        .take(if table.any_required { 1 } else { usize::MAX })
+        .collect();
     let place = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     format!("SELECT * FROM {}{place} LIMIT {limit}", table.name)
 }
@@ -123,7 +127,8 @@ fn an_empty_image_gives_no_rows_and_live_tables_say_why() {
             assert!(output.rows.is_empty(), "{}", table.name);
             assert_eq!(output.warnings.len(), 1, "{}", table.name);
         } else {
-            assert!(output.warnings.is_empty(), "{}: {:?}", table.name, output.warnings);
+            let is_nothing_to_read = |warning: &Warning| warning.gap == Gap::NoSubject;
+            assert!(output.warnings.iter().all(is_nothing_to_read), "{}: {:?}", table.name, output.warnings);
         }
     }
 }
