@@ -1,6 +1,12 @@
 //! Which host the tables show: the running one, one whose root is mounted elsewhere, or an image.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use catalog::module::Os;
+
+use crate::integrity::Kept;
+use crate::windows;
 
 /// The host that is scanned.
 #[derive(Debug, Clone)]
@@ -13,6 +19,8 @@ pub struct Host {
     pub proc: PathBuf,
     /// The sysfs of that kernel.
     pub sys: PathBuf,
+    /// The baseline for `file_integrity`, where an agent keeps one.
+    pub baseline: Option<Arc<Kept>>,
 }
 
 impl Host {
@@ -29,11 +37,16 @@ impl Host {
             let below = root.join(folder.trim_start_matches('/'));
             if below.join(mark).exists() { below } else { PathBuf::from(folder) }
         };
-        Host { live: true, proc: or_own("1", "/proc"), sys: or_own("class", "/sys"), root }
+        Host { live: true, proc: or_own("1", "/proc"), sys: or_own("class", "/sys"), baseline: None, root }
+    }
+
+    /// The system that is on it. Only an image can be another one than this program's own.
+    pub fn os(&self) -> Os {
+        if !self.live && windows::is_below(&self.root) { Os::Windows } else { Os::Linux }
     }
 
     /// A root without a kernel: a mounted disk or a container image.
     pub fn image(root: impl Into<PathBuf>) -> Self {
-        Host { root: root.into(), live: false, proc: "/proc".into(), sys: "/sys".into() }
+        Host { root: root.into(), live: false, proc: "/proc".into(), sys: "/sys".into(), baseline: None }
     }
 }

@@ -7,6 +7,8 @@ use std::io::Read;
 use crate::reader::Scan;
 use crate::root::Follow;
 use crate::schema::{Rows, row, table};
+use crate::value::Row;
+use crate::windows::{self, machine::Machine};
 
 table! {
     /// The name and version of the operating system.
@@ -23,10 +25,15 @@ table! {
         arch: Text,
         pid_with_namespace: Integer [hidden],
         mount_namespace_id: Text [hidden],
+        install_date: BigInt [hidden],
+        revision: Integer [hidden],
     }
 }
 
 fn rows(scan: &Scan) -> Rows {
+    if let Some(machine) = Machine::of(scan) {
+        return Box::new(windows::system::version(&machine).map(of_windows).into_iter());
+    }
     let Some(text) = scan.text("/etc/os-release").or_else(|| scan.text("/usr/lib/os-release")) else {
         return Box::new(std::iter::empty());
     };
@@ -53,6 +60,23 @@ fn rows(scan: &Scan) -> Rows {
         arch: architecture(scan),
     };
     Box::new(std::iter::once(row))
+}
+
+fn of_windows(version: windows::system::Version) -> Row {
+    row! {
+        version: format!("{}.{}.{}", version.major, version.minor, version.build),
+        codename: version.name.as_str(),
+        name: version.name.as_str(),
+        major: version.major,
+        minor: version.minor,
+        patch: 0,
+        build: version.build,
+        platform: "windows",
+        platform_like: "windows",
+        arch: version.arch,
+        install_date: version.installed,
+        revision: version.revision,
+    }
 }
 
 /// `NAME=value` lines with the quotes of a shell.

@@ -10,6 +10,7 @@ use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::units::UnitFile;
 use crate::value::Row;
+use crate::windows::{self, machine::Machine};
 
 table! {
     /// Init scripts and autostart files; status is enabled or disabled.
@@ -29,6 +30,19 @@ const RUN_LEVELS: [&str; 4] = ["/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/r
 const AUTOSTART: &str = ".config/autostart";
 
 fn rows(scan: &Scan) -> Rows {
+    if let Some(machine) = Machine::of(scan) {
+        return Box::new(windows::autoruns::all(&machine).into_iter().map(|item| {
+            row! {
+                name: item.name,
+                path: item.path,
+                args: "",
+                r#type: "Startup Item",
+                source: item.source,
+                status: if item.is_enabled { "enabled" } else { "disabled" },
+                username: item.username,
+            }
+        }));
+    }
     let mut rows = init_scripts(scan);
     if scan.metadata("/etc/rc.local", crate::root::Follow::Links).is_some_and(|found| found.mode & 0o111 != 0) {
         rows.push(row! { name: "rc.local", path: "/etc/rc.local", r#type: "Startup Item", source: "/etc/rc.local", status: "enabled", username: "root" });

@@ -3,6 +3,7 @@
 use crate::accounts;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
+use crate::windows::{self, machine::Machine};
 
 table! {
     /// Members of local groups.
@@ -13,6 +14,10 @@ table! {
 }
 
 fn rows(scan: &Scan) -> Rows {
+    if let Some(machine) = Machine::of(scan) {
+        let pairs = windows::accounts::memberships(&machine);
+        return Box::new(pairs.into_iter().map(|(uid, gid)| row! { uid, gid }));
+    }
     let users = accounts::users(scan);
     let groups = accounts::groups(scan);
     let mut pairs: Vec<(u32, u32)> = Vec::new();

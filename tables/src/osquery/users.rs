@@ -1,8 +1,9 @@
-//! `users`: the accounts of `/etc/passwd`. Accounts of a directory service are not below the root and not shown.
+//! `users`: the accounts of `/etc/passwd`, or of a Windows image's hive SAM. Accounts of a directory service are not below the root and not shown.
 
 use crate::accounts;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
+use crate::windows::{self, machine::Machine};
 
 table! {
     /// Local accounts.
@@ -18,10 +19,31 @@ table! {
         uuid: Text [index],
         pid_with_namespace: Integer [hidden],
         include_remote: Integer [index, hidden],
+        r#type: Text [hidden],
     }
 }
 
+/// What a Windows starts for an account, as osquery shows it.
+const WINDOWS_SHELL: &str = r"C:\Windows\system32\cmd.exe";
+
 fn rows(scan: &Scan) -> Rows {
+    if let Some(machine) = Machine::of(scan) {
+        return Box::new(windows::accounts::accounts(&machine).into_iter().map(|account| {
+            row! {
+                uid: account.id,
+                gid: account.group,
+                uid_signed: account.id.cast_signed(),
+                gid_signed: account.group.cast_signed(),
+                username: account.name,
+                description: account.comment,
+                directory: account.folder,
+                shell: WINDOWS_SHELL,
+                uuid: account.sid,
+                include_remote: 0,
+                r#type: account.kind,
+            }
+        }));
+    }
     Box::new(accounts::users(scan).into_iter().map(|user| {
         row! {
             uid: user.uid,

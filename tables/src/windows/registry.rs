@@ -1,0 +1,73 @@
+//! `registry`: the registry of a Windows below the root, from its hives. Rows are osquery's: one for each subkey and value of a
+//! key. Without a condition only the top of the tree is shown: the whole has millions of rows.
+
+use std::rc::Rc;
+
+use crate::constraints::Operator;
+use crate::reader::Scan;
+use crate::schema::{Rows, row, table};
+use crate::value::Row;
+use crate::windows::data::kind_name;
+use crate::windows::machine::Machine;
+use crate::windows::tree::{Node, Pattern, Place, join};
+
+table! {
+    /// Keys and values of the registry of a Windows image; `%%` at the end of a LIKE reaches everything below.
+    registry {
+        key: Text [index],
+        path: Text [index],
+        name: Text,
+        r#type: Text,
+        data: Text,
+        mtime: BigInt,
+    }
+}
+
+/// osquery's name of a key's value that has none.
+const DEFAULT_VALUE: &str = "(Default)";
+
+fn rows(scan: &Scan) -> Rows {
+    let Some(machine) = Machine::of(scan) else { return Box::new(std::iter::empty()) };
+    let places: Box<dyn Iterator<Item = Place>> = match asked_for(scan) {
+        Some((pattern, with_base)) => Box::new(pattern.expand(Rc::clone(&machine), with_base)),
+        // The hives, by their names.
+        None => Box::new(Pattern::like("%").expand(Rc::clone(&machine), false)),
+    };
+    Box::new(places.flat_map(move |place| of_key(&machine, place)))
+}
+
+/// The pattern of the keys whose content is asked for, by `key` or by `path`.
+fn asked_for(scan: &Scan) -> Option<(Pattern, bool)> {
+    let first = |column, operator| scan.texts(column, operator).into_iter().next();
+    // An exact condition needs no pattern beside it: SQLite tests the others on the row.
+    if let Some(key) = first("key", Operator::Equals) {
+        return Some((Pattern::exact(&key), false));
+    }
+    if let Some(path) = first("path", Operator::Equals) {
+        return Pattern::exact(&path).parents().map(|pattern| (pattern, true));
+    }
+    if let Some(key) = first("key", Operator::Like) {
+        return Some((Pattern::like(&key), false));
+    }
+    let path = first("path", Operator::Like)?;
+    Pattern::like(&path).parents().map(|pattern| (pattern, true))
+}
+
+fn of_key(machine: &Machine, place: Place) -> Vec<Row> {
+    let Place { path: key, node } = place;
+    let mut rows: Vec<Row> = Vec::new();
+    for (name, child) in node.children(machine) {
+        let path = join(&key, &name);
+        rows.push(row! { key: key.as_str(), path, name, r#type: "subkey", data: "", mtime: child.written() });
+    }
+    rows.extend(values(&key, &node));
+    rows
+}
+
+fn values(key: &str, node: &Node) -> impl Iterator<Item = Row> {
+    node.values().map(move |value| {
+        let data = value.shown();
+        let name = if value.name.is_empty() { DEFAULT_VALUE.to_owned() } else { value.name };
+        row! { key, path: join(key, &name), name, r#type: kind_name(value.kind), data, mtime: node.written() }
+    })
+}
