@@ -1,6 +1,6 @@
 # Every target is one line and calls a script in hack/; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: demo test bench dev down openapi fmt lint help
+.PHONY: demo test bench fuzz dev down openapi fmt lint help
 SHELL := /bin/bash
 
 demo: ## from nothing to a scanned, scored tenant on a development cluster (DEMO_ONCE=1: one JSON line, then take all down)
@@ -11,6 +11,9 @@ test: ## all that CI runs: format, lints, unit, integration on real systems, UI,
 
 bench: ## every benchmark, or one: make bench BENCH=tenants N=100
 	@hack/bench.sh
+
+fuzz: ## fuzz the parsers of host files: make fuzz [TARGET=hive] [SECONDS=600]
+	@hack/fuzz.sh "$(or $(TARGET),all)" "$(or $(SECONDS),60)"
 
 dev: ## rebuild one program and restart it in the running demo: make dev PROGRAM=operator|api|agent
 	@hack/dev.sh "$(PROGRAM)"

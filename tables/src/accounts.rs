@@ -73,6 +73,14 @@ fn parse_groups(text: &str) -> Vec<Group> {
         .collect()
 }
 
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    parse_users(&text);
+    parse_groups(&text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -58,6 +58,12 @@ fn parse(record: &[u8; RECORD_BYTES]) -> Login {
     }
 }
 
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    input.as_chunks::<RECORD_BYTES>().0.iter().map(|record| parse(record).kind_name().len()).sum::<usize>();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

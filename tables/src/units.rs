@@ -256,6 +256,15 @@ fn activity(id: &str, active: Option<&BTreeSet<String>>) -> Activity {
     }
 }
 
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let file = UnitFile::parse(&text);
+    file.value("Install", "WantedBy");
+    file.can_be_enabled();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,7 +31,11 @@ fn rows(scan: &Scan) -> Rows {
     }
     for file in scan.paths("/etc/apt/sources.list.d", ".sources") {
         let text = scan.text(&file).unwrap_or_default();
-        rows.extend(parse_deb822(&text).into_iter().map(|entry| to_row(entry, &paths::display(&file))));
+        let (entries, is_whole) = parse_deb822(&text);
+        if !is_whole {
+            scan.warn(format!("{} names too many addresses and suites; the rest is not shown", paths::display(&file)));
+        }
+        rows.extend(entries.into_iter().map(|entry| to_row(entry, &paths::display(&file))));
     }
     Box::new(rows.into_iter())
 }
@@ -79,8 +83,16 @@ fn parse_line(line: &str) -> Option<Entry> {
     })
 }
 
-fn parse_deb822(text: &str) -> Vec<Entry> {
+/// Texts of the entries of one file. Each address has an entry with each suite, so that a file of some kilobytes could otherwise
+/// fill the memory.
+const MAX_ENTRIES_BYTES: usize = 4 << 20;
+/// What an entry takes beside its texts.
+const ENTRY_BYTES: usize = 128;
+
+/// The entries of a file, and whether these are all.
+fn parse_deb822(text: &str) -> (Vec<Entry>, bool) {
     let mut entries = Vec::new();
+    let mut size_bytes = 0;
     for paragraph in text.split("\n\n") {
         let field = |name: &str| {
             paragraph
@@ -95,18 +107,31 @@ fn parse_deb822(text: &str) -> Vec<Entry> {
         if is_disabled || !field("Types").split_whitespace().any(|kind| kind == "deb") {
             continue;
         }
+        let (components, architectures) = (field("Components"), field("Architectures"));
         for uri in field("URIs").split_whitespace() {
             for suite in field("Suites").split_whitespace() {
+                size_bytes += ENTRY_BYTES + uri.len() + suite.len() + components.len() + architectures.len();
+                if size_bytes > MAX_ENTRIES_BYTES {
+                    return (entries, false);
+                }
                 entries.push(Entry {
                     uri: uri.to_owned(),
                     suite: suite.to_owned(),
-                    components: field("Components").to_owned(),
-                    architectures: field("Architectures").to_owned(),
+                    components: components.to_owned(),
+                    architectures: architectures.to_owned(),
                 });
             }
         }
     }
-    entries
+    (entries, true)
+}
+
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    parse_deb822(&text);
+    text.lines().filter_map(parse_line).count();
 }
 
 #[cfg(test)]
@@ -120,8 +145,17 @@ mod tests {
             parse_line("deb [arch=amd64,arm64 signed-by=/x] https://mirror.example/debian bookworm main contrib # x")
                 .unwrap();
         let text = "Types: deb deb-src\nURIs: https://mirror.example/debian\nSuites: bookworm\nComponents: main contrib\nArchitectures: amd64 arm64\n";
-        assert_eq!(parse_deb822(text), [line]);
+        assert_eq!(parse_deb822(text), (vec![line], true));
         assert_eq!(parse_line("deb-src http://x y main"), None);
+    }
+
+    #[test]
+    fn many_addresses_with_many_suites_stay_within_memory() {
+        let text = format!("Types: deb\nURIs:{}\nSuites:{}\n", " x".repeat(5_000), " y".repeat(5_000));
+        let (entries, is_whole) = parse_deb822(&text);
+        assert!(!is_whole);
+        assert!(entries.len() <= MAX_ENTRIES_BYTES / ENTRY_BYTES);
+        assert!(!entries.is_empty());
     }
 
     proptest! {

@@ -71,6 +71,13 @@ fn parse(line: &str, path: &str) -> Option<Row> {
     })
 }
 
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    text.lines().filter_map(|line| parse(line, "/x")).count();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -125,6 +125,16 @@ fn to_row(package: Package, admindir: &str) -> Row {
     }
 }
 
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let mut lines = text.lines().map(str::to_owned);
+    while let Some(package) = next_package(&mut lines) {
+        to_row(package, "/x");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,6 +70,13 @@ fn algorithm(password: &str) -> String {
     }
 }
 
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    text.lines().filter_map(parse).count();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

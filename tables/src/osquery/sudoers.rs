@@ -80,6 +80,13 @@ fn parse(line: &str) -> Option<(&str, &str)> {
     Some((header, details.trim()))
 }
 
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    text.replace("\\\n", " ").lines().filter_map(|line| parse(line.trim())).count();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,3 +33,10 @@ fn parse(text: &str) -> Vec<(i64, String)> {
         .map(|(number, line)| (number, line.split_whitespace().collect::<Vec<_>>().join(" ")))
         .collect()
 }
+
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    parse(&text);
+}

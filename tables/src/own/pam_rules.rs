@@ -98,6 +98,13 @@ fn parse_rule(line: i64, content: &str) -> Option<Rule> {
     })
 }
 
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    parse(&text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

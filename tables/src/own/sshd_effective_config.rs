@@ -206,6 +206,17 @@ fn relative_list(value: &str, default: &str) -> Option<String> {
     Some(list.join(","))
 }
 
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let mut settings = Settings::default();
+    for (keyword, value) in text.lines().filter_map(parse_line) {
+        settings.add(keyword, value, "/x");
+    }
+    settings.add_defaults();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
