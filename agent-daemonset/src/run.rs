@@ -48,8 +48,10 @@ impl Task {
 
     /// Runs it on an engine.
     pub fn run(&self, engine: &Engine) -> FinishedRun {
-        if !self.module.platforms.os.contains(&Os::Linux) {
-            return self.failed(RunStatus::Failed, self.now(), Duration::ZERO, "the module is not made for Linux");
+        let os = engine.host().map_or(Os::Linux, tables::Host::os);
+        if !self.module.platforms.os.contains(&os) {
+            let reason = "the module is not made for this system";
+            return self.failed(RunStatus::Failed, self.now(), Duration::ZERO, reason);
         }
         let order =
             Order { run_id: self.run_id, started_at: self.now(), parameters: self.parameters.clone(), previous: None };

@@ -68,15 +68,16 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
     if let Err(error) = std::fs::read_dir(root) {
         bail!("cannot scan {}: {error}", root.display());
     }
-    if args.root.is_some() && !is_system(root) {
+    let os = target.host().os();
+    if args.root.is_some() && os == Os::Linux && !is_linux(root) {
         bail!(
-            "{} holds no system: neither etc/os-release nor usr/lib/os-release is below it; give --root the folder that \
-             is the root of the image or disk",
+            "{} holds no system: none of etc/os-release, usr/lib/os-release and Windows/System32/config is below it; \
+             give --root the folder that is the root of the image or disk",
             root.display()
         );
     }
     let catalog = Catalog::embedded()?;
-    let modules = choose(&catalog, args)?;
+    let modules = choose(&catalog, args, os)?;
     drop(catalog);
 
     let mut progress = Progress::new(modules.len());
@@ -107,7 +108,7 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
                 Some(root) => root.display().to_string(),
                 None => sources.hostname(None),
             },
-            os: sources.os().name,
+            os: if os == Os::Windows { "Windows".to_owned() } else { sources.os().name },
             is_root: rustix::process::geteuid().is_root(),
             scanned: modules
                 .iter()
@@ -122,8 +123,8 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
     Ok(outcome(args.fail_on, &runs))
 }
 
-/// Whether there is a system below a root. What a link there points to is resolved by the tables, below that root.
-fn is_system(root: &Path) -> bool {
+/// Whether there is a Linux below a root. What a link there points to is resolved by the tables, below that root.
+fn is_linux(root: &Path) -> bool {
     ["etc/os-release", "usr/lib/os-release"].iter().any(|file| root.join(file).symlink_metadata().is_ok())
 }
 
@@ -140,7 +141,7 @@ fn outcome(fail_on: Option<Severity>, runs: &[Envelope]) -> Outcome {
 }
 
 /// The newest version of each module that is meant, by slug.
-fn choose(catalog: &Catalog, args: &ScanArgs) -> anyhow::Result<Vec<Module>> {
+fn choose(catalog: &Catalog, args: &ScanArgs, os: Os) -> anyhow::Result<Vec<Module>> {
     for pattern in &args.modules {
         if !catalog.latest().any(|entry| selection::names(pattern, &entry.module)) {
             let known: Vec<&str> = catalog.latest().map(|entry| entry.module.slug.as_str()).collect();
@@ -154,7 +155,7 @@ fn choose(catalog: &Catalog, args: &ScanArgs) -> anyhow::Result<Vec<Module>> {
     let mut modules: Vec<Module> = catalog
         .enabled(&args.modules, &[])
         .map(|entry| Module { tests: Vec::new(), ..entry.module.clone() })
-        .filter(|module| module.platforms.os.contains(&Os::Linux))
+        .filter(|module| module.platforms.os.contains(&os))
         .collect();
     if let Some(framework) = &args.framework {
         for module in &mut modules {
