@@ -62,6 +62,11 @@ impl Budget {
         self.started.elapsed()
     }
 
+    /// The time that is left.
+    pub fn left(&self) -> Duration {
+        self.limits.time.saturating_sub(self.started.elapsed())
+    }
+
     pub fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
     }

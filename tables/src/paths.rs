@@ -55,6 +55,12 @@ impl Pattern {
         Pattern { parts: split(text).map(|part| Part::Literal(part.to_owned())).collect() }
     }
 
+    /// Whether a path matches, without a look at what exists.
+    pub fn matches(&self, path: &[u8]) -> bool {
+        let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
+        parts_match(&self.parts, &names)
+    }
+
     /// The existing paths that match. A path without wildcards is yielded without a look whether it exists.
     pub fn expand(self, scan: &Scan) -> Expansion {
         Expansion { scan: scan.clone(), stack: vec![Step::Enter(PathBuf::from("/"), 0)], parts: self.parts }
@@ -71,6 +77,34 @@ pub(crate) fn asked_for(scan: &Scan, column: &str) -> Vec<Pattern> {
     let like = scan.texts(column, Operator::Like);
     let glob = scan.texts(column, Operator::Glob);
     like.iter().map(|text| Pattern::like(text)).chain(glob.iter().map(|text| Pattern::glob(text))).take(1).collect()
+}
+
+/// Like [`matches`] for a name, with folders for letters.
+fn parts_match(parts: &[Part], names: &[&[u8]]) -> bool {
+    let (mut at, mut here) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    loop {
+        let is_match = match (parts.get(at), names.get(here)) {
+            (None, None) => return true,
+            (Some(Part::Deep), _) => {
+                retry = Some((at, here));
+                at += 1;
+                continue;
+            }
+            (Some(Part::Literal(part)), Some(name)) => part.as_bytes() == *name,
+            (Some(Part::Wild(part)), Some(name)) => matches(part.as_bytes(), name),
+            _ => false,
+        };
+        match retry {
+            _ if is_match => (at, here) = (at + 1, here + 1),
+            // `**` takes one name more.
+            Some((deep, from)) if from < names.len() => {
+                retry = Some((deep, from + 1));
+                (at, here) = (deep + 1, from + 1);
+            }
+            _ => return false,
+        }
+    }
 }
 
 fn split(text: &str) -> impl Iterator<Item = &str> {

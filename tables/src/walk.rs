@@ -1,16 +1,17 @@
 //! The one walk of the file system that all queries of an engine share: every inode of local disks below the root, looked at
 //! once by two threads. Kept are only the few files that a check may ask for; a host has half a million others.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 
 use crate::accounts;
+use crate::filesystems::LocalDevices;
 use crate::reader::Scan;
 use crate::root::{self, Follow, Metadata};
 
@@ -27,33 +28,6 @@ const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 const STICKY: u32 = 0o1000;
 const WORLD_WRITABLE: u32 = 0o0002;
-
-/// File systems that hold no files of their own (`/proc`, cgroups) or those of another machine; by `statfs(2)`.
-const FOREIGN: [i64; 20] = [
-    0x9fa0,      // proc
-    0x6265_6572, // sysfs
-    0x0027_e0eb, // cgroup
-    0x6367_7270, // cgroup2
-    0x1cd1,      // devpts
-    0x6462_6720, // debugfs
-    0x7472_6163, // tracefs
-    0x7363_6673, // securityfs
-    0x6165_676c, // pstore
-    0xcafe_4a11, // bpf
-    0x9584_58f6, // hugetlbfs
-    0x1980_0202, // mqueue
-    0x6265_6570, // configfs
-    0x6e73_6673, // nsfs
-    0x0187,      // autofs
-    0x6969,      // nfs
-    0xff53_4d42, // cifs
-    0xfe53_4d42, // smb2
-    0x6573_5546, // fuse
-    0x0102_1997, // 9p
-];
-
-/// The same by name, where they are told before anything of them is opened.
-const FOREIGN_NAMES: [&str; 9] = ["proc", "sysfs", "cgroup2", "autofs", "cifs", "smb3", "9p", "ceph", "afs"];
 
 /// A file that is more open, or more powerful, than others.
 #[derive(Debug, Clone)]
@@ -148,7 +122,7 @@ struct Walker<'a> {
     gids: HashSet<u32>,
     pending: Mutex<Pending>,
     changed: Condvar,
-    devices: Mutex<HashMap<u64, bool>>,
+    local: Mutex<LocalDevices>,
     found: Mutex<Walk>,
 }
 
@@ -159,7 +133,7 @@ fn walk(scan: &Scan) -> Walk {
         gids: accounts::groups(scan).iter().map(|group| group.gid).collect(),
         pending: Mutex::new(Pending { jobs: vec![Job { path: PathBuf::from("/"), parent: None, depth: 0 }], busy: 0 }),
         changed: Condvar::new(),
-        devices: Mutex::new(mounted_devices()),
+        local: Mutex::new(LocalDevices::mounted()),
         found: Mutex::default(),
     };
     std::thread::scope(|threads| {
@@ -207,6 +181,10 @@ impl Walker<'_> {
         }
     }
 
+    fn local(&self) -> MutexGuard<'_, LocalDevices> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn open(&self, job: &Job) -> Option<OwnedFd> {
         match job.parent.as_ref().zip(job.path.file_name()) {
             Some((parent, name)) => {
@@ -222,7 +200,7 @@ impl Walker<'_> {
     fn visit(&self, job: &Job, below: &mut Vec<Job>) {
         let Some(opened) = self.open(job).map(Arc::new) else { return };
         let Ok(here) = root::metadata_of(&opened) else { return };
-        if !self.is_local(here.device, &opened) {
+        if !self.local().is_local(here.device, &opened) {
             return;
         }
         let Ok(entries) = Dir::read_from(&opened) else { return };
@@ -240,7 +218,7 @@ impl Walker<'_> {
                 continue;
             }
             let path = job.path.join(OsStr::from_bytes(name.to_bytes()));
-            if metadata.is_dir() && !self.is_known_foreign(metadata.device) {
+            if metadata.is_dir() && !self.local().is_known_foreign(metadata.device) {
                 let parent = (job.depth < MAX_OPEN_DEPTH).then(|| Arc::clone(&opened));
                 below.push(Job { path: path.clone(), parent, depth: job.depth + 1 });
             }
@@ -268,45 +246,5 @@ impl Walker<'_> {
         } else {
             found.is_cut = true;
         }
-    }
-
-    /// Known without opening a folder there, which could wait for a dead server.
-    fn is_known_foreign(&self, device: u64) -> bool {
-        self.devices.lock().unwrap_or_else(PoisonError::into_inner).get(&device) == Some(&false)
-    }
-
-    fn is_local(&self, device: u64, folder: impl std::os::fd::AsFd) -> bool {
-        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
-        *devices
-            .entry(device)
-            .or_insert_with(|| rustix::fs::fstatfs(folder).is_ok_and(|stat| !FOREIGN.contains(&stat.f_type)))
-    }
-}
-
-/// The devices of foreign file systems that this process sees mounted (`proc_pid_mountinfo(5)`).
-fn mounted_devices() -> HashMap<u64, bool> {
-    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    text.lines().filter_map(foreign_device).map(|device| (device, false)).collect()
-}
-
-fn foreign_device(line: &str) -> Option<u64> {
-    let (mount, source) = line.split_once(" - ")?;
-    let kind = source.split(' ').next()?;
-    let is_foreign = FOREIGN_NAMES.contains(&kind) || kind.starts_with("nfs") || kind.starts_with("fuse.");
-    let (major, minor) = mount.split(' ').nth(2)?.split_once(':')?;
-    let device = rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?);
-    is_foreign.then_some(device)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_s_files_are_known_by_their_mount() {
-        let line = "36 35 0:52 / /mnt rw,noatime shared:1 - nfs4 server:/x rw";
-        assert_eq!(foreign_device(line), Some(rustix::fs::makedev(0, 52)));
-        assert_eq!(foreign_device("36 35 98:0 /a /mnt rw - ext4 /dev/root rw"), None);
-        assert_eq!(foreign_device("nonsense"), None);
     }
 }
