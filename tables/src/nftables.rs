@@ -23,6 +23,7 @@ const GENERIC_BYTES: usize = 4;
 const MAX_RULES: usize = 100_000;
 
 pub(crate) const IPV4: u8 = 2;
+const IPV6: u8 = 10;
 
 /// A chain of rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub(crate) enum Field {
     InputInterface,
     OutputInterface,
     ConnectionState,
+    /// Whether the packet is of IPv4 or IPv6, where a chain sees both.
+    Family,
     /// Some other step, by its name.
     Other(&'static str),
 }
@@ -88,6 +91,7 @@ impl Field {
             Field::InputInterface => "iifname",
             Field::OutputInterface => "oifname",
             Field::ConnectionState => "ct state",
+            Field::Family => "nfproto",
             Field::Other(name) => name,
         }
     }
@@ -144,7 +148,7 @@ fn parse_rule(message: &[u8]) -> Option<Rule> {
             1 => rule.table = text(value),
             2 => rule.chain = text(value),
             3 => rule.handle = long(value).unwrap_or(0),
-            4 => Machine::default().run(value, &mut rule),
+            4 => Machine::of(rule.family).run(value, &mut rule),
             _ => {}
         }
     }
@@ -152,9 +156,10 @@ fn parse_rule(message: &[u8]) -> Option<Rule> {
 }
 
 /// What is in the machine's registers while a rule is read.
-#[derive(Default)]
 struct Machine {
     registers: HashMap<u32, Loaded>,
+    /// Which packets get so far: it decides where in them an address lies.
+    family: u8,
 }
 
 #[derive(Clone)]
@@ -164,6 +169,10 @@ struct Loaded {
 }
 
 impl Machine {
+    fn of(family: u8) -> Self {
+        Machine { registers: HashMap::new(), family }
+    }
+
     fn run(&mut self, steps: &[u8], rule: &mut Rule) {
         for (_, step) in attributes(steps) {
             let mut name = String::new();
@@ -182,7 +191,7 @@ impl Machine {
     fn step(&mut self, name: &str, data: &Attributes<'_>, rule: &mut Rule) {
         match name {
             "meta" => self.load(data.number(1), meta(data.number(2))),
-            "payload" => self.load(data.number(1), payload(rule.family, data.number(2), data.number(3))),
+            "payload" => self.load(data.number(1), payload(self.family, data.number(2), data.number(3))),
             "ct" => {
                 let is_state = data.number(2) == Some(0);
                 self.load(data.number(1), if is_state { Field::ConnectionState } else { Field::Other("ct") });
@@ -265,8 +274,11 @@ impl Machine {
         self.registers.get(&register?).cloned()
     }
 
-    fn compare(&self, register: Option<u32>, comparison: &'static str, value: &[u8], rule: &mut Rule) {
+    fn compare(&mut self, register: Option<u32>, comparison: &'static str, value: &[u8], rule: &mut Rule) {
         let Some(Loaded { field, mask }) = self.loaded(register) else { return };
+        if let (Field::Family, "==", [family]) = (field, comparison, value) {
+            self.family = *family;
+        }
         // "The state, of which only these bits count, is not nothing" means: it is one of these.
         let is_any_of = field == Field::ConnectionState && comparison == "!=" && value.iter().all(|byte| *byte == 0);
         let (bytes, comparison) = match &mask {
@@ -304,7 +316,7 @@ const fn meta(key: Option<u32>) -> Field {
         Some(6) => Field::InputInterface,
         Some(7) => Field::OutputInterface,
         Some(16) => Field::Protocol,
-        Some(15) => Field::Other("nfproto"),
+        Some(15) => Field::Family,
         Some(3) => Field::Other("mark"),
         _ => Field::Other("meta"),
     }
@@ -350,6 +362,7 @@ fn shown(field: Field, mask: Option<&[u8]>, value: &[u8]) -> (String, String) {
         }
         Field::Protocol => (value.first().map(ToString::to_string).unwrap_or_default(), String::new()),
         Field::ConnectionState => (states(value), String::new()),
+        Field::Family => (family(value), String::new()),
         Field::Other(_) => (crate::functions::hex(value), String::new()),
     }
 }
@@ -368,6 +381,14 @@ fn address(value: &[u8], mask: Option<&[u8]>) -> (String, String) {
         return (Ipv4Addr::from(padded(value, 0)).to_string(), Ipv4Addr::from(padded(mask, 0)).to_string());
     }
     (Ipv6Addr::from(padded(value, 0)).to_string(), Ipv6Addr::from(padded(mask, 0)).to_string())
+}
+
+fn family(value: &[u8]) -> String {
+    match value.first() {
+        Some(&IPV4) => "ipv4".to_owned(),
+        Some(&IPV6) => "ipv6".to_owned(),
+        _ => crate::functions::hex(value),
+    }
 }
 
 /// The states of a connection by bit, in the machine's own order.

@@ -67,10 +67,20 @@ fn rows(scan: &Scan) -> Rows {
 
 fn describe(chain: &Chain, rule: &Rule) -> Row {
     let find = |field: Field| rule.conditions.iter().find(|condition| condition.field == field);
-    let value = |field: Field| find(field).map(signed).unwrap_or_default();
+    let value = |field: Field| {
+        let all: Vec<&Condition> = rule.conditions.iter().filter(|condition| condition.field == field).collect();
+        match all[..] {
+            // A range is kept as two comparisons.
+            [from, to] if (from.comparison, to.comparison) == (">=", "<=") => format!("{}:{}", from.value, to.value),
+            _ => all.into_iter().map(signed).collect::<Vec<_>>().join(","),
+        }
+    };
     let address = |field: Field| find(field).map_or_else(|| "0.0.0.0".to_owned(), signed);
     let mask = |field: Field| find(field).map_or("0.0.0.0", |condition| condition.mask.as_str()).to_owned();
-    let others = rule.conditions.iter().filter(|one| matches!(one.field, Field::ConnectionState | Field::Other(_)));
+    let others = rule
+        .conditions
+        .iter()
+        .filter(|one| matches!(one.field, Field::ConnectionState | Field::Family | Field::Other(_)));
     let others: Vec<String> = others.map(|one| format!("{} {}", one.field.name(), signed(one))).collect();
     row! {
         filter_name: chain.table.as_str(),
