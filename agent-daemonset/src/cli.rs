@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{enroll, query, run, scan, tables};
+use crate::commands::{enroll, integrity, query, run, scan, tables};
 use crate::config::{RunArgs, ServerArgs};
 use crate::{client, logging, worker};
 
@@ -13,7 +13,7 @@ use crate::{client, logging, worker};
 pub enum Outcome {
     /// It did what it was asked to.
     Done,
-    /// `scan --fail-on`: a finding is that bad.
+    /// `scan --fail-on`: a finding is that bad. `integrity check`: something changed.
     Findings,
     /// `scan`: a module could not run to its end.
     Incomplete,
@@ -37,11 +37,11 @@ const NO_ANSWER: u8 = 3;
 const EXIT_CODES: &str = "\
 Exit status:
   0  done
-  1  scan --fail-on: there is a finding of that severity or worse
+  1  scan --fail-on: there is a finding of that severity or worse; integrity check: something changed
   2  wrong usage or configuration, or the query is wrong; the message says what to change
   3  scan: a module could not run to its end; enroll: the server did not answer";
 
-/// Scans this host: once with a report on the terminal, or as a daemon for a Tenantra server. Writes nothing on the host.
+/// Scans this host: once with a report on the terminal, or as a daemon for a Tenantra server. Writes nothing on the host but its own state and the baselines that it is asked for.
 #[derive(Debug, Parser)]
 #[command(name = "tenantra-agent", version, after_help = EXIT_CODES)]
 struct Cli {
@@ -62,6 +62,9 @@ enum Command {
     Scan(scan::ScanArgs),
     /// Ask with SQL; a shell on a terminal if no SQL is given
     Query(query::QueryArgs),
+    /// Write down what folders hold, and tell later what changed
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Integrity(integrity::IntegrityCommand),
     /// List the tables, or the columns of one
     Tables(tables::TablesArgs),
     /// Enrol with a server, without starting to work
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Worker => return worker::child_main(),
         Command::Scan(args) => scan::scan(args),
         Command::Query(args) => query::query(args),
+        Command::Integrity(command) => integrity::integrity(command),
         Command::Tables(args) => tables::tables(args),
         Command::Enroll(args) => {
             logging::start(cli.log_format, &cli.log_level);

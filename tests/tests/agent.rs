@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "agent/integrity.rs"]
+mod integrity;
 #[path = "agent/platform.rs"]
 mod platform;
 #[path = "agent/program.rs"]

@@ -7,14 +7,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use catalog::envelope::RunStatus;
 use catalog::wire::{AgentConfig, AgentJob, AgentState, MAX_WAIT_SECONDS, PollRequest};
 use ed25519_dalek::SigningKey;
+use tables::integrity::BaselineFile;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use crate::client::{Client, Remedy, Session};
 use crate::config::ServerArgs;
 use crate::run::{FinishedRun, Task, without_module};
+use crate::state::baselines::{self, Lent};
 use crate::state::bundle::{self, Verified};
 use crate::state::{self, StateDir};
 use crate::usage;
@@ -261,8 +264,17 @@ impl Daemon {
             clock_offset_ms: self.session.clock_offset_ms(),
         };
         let renew_every = Duration::from_secs((u64::from(job.lease_seconds) / 3).max(5));
+        let (baseline, lent) = match self.lend_baseline(&task) {
+            Ok(Some((baseline, lent))) => (Some(baseline), Some(lent)),
+            Ok(None) => (None, None),
+            Err(error) => {
+                let finished =
+                    task.failed(RunStatus::Failed, task.now(), Duration::ZERO, &format!("no baseline: {error}"));
+                return self.keep(job, finished);
+            }
+        };
         let finished = {
-            let mut work = pin!(self.supervisor.run(self.target.clone(), self.with_landlock, task));
+            let mut work = pin!(self.supervisor.run(self.target.clone(), self.with_landlock, task, baseline));
             let mut renewal = tokio::time::interval_at(Instant::now() + renew_every, renew_every);
             let leased = self.leased(Some(job.job_id));
             let state = self.agent_state();
@@ -278,7 +290,21 @@ impl Daemon {
                 }
             }
         };
+        if let Some(Err(error)) = lent.map(|lent| lent.take_back(&self.state)) {
+            tracing::error!(error_code = "baseline", %error, "the baseline was not kept; the next run makes one");
+        }
         self.keep(job, finished);
+    }
+
+    /// The baseline of a module that keeps one.
+    fn lend_baseline(&self, task: &Task) -> Result<Option<(BaselineFile, Lent)>, state::Error> {
+        let module = &task.module;
+        if !module.requires.tables.iter().any(|table| table == baselines::TABLE) {
+            return Ok(None);
+        }
+        let mut parameters = module.default_parameters();
+        parameters.extend(task.parameters.clone());
+        baselines::lend(&self.state, &module.slug, &parameters).map(Some)
     }
 
     /// Logs a finished run and spools it.
@@ -286,7 +312,7 @@ impl Daemon {
         let envelope = &finished.envelope;
         let registration = self.session.registration();
         let error_code = match envelope.status {
-            catalog::envelope::RunStatus::Succeeded => "",
+            RunStatus::Succeeded => "",
             status => status.as_str(),
         };
         tracing::info!(

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 pub mod acknowledged;
+pub mod baselines;
 pub mod bundle;
 pub mod keys;
 pub mod registration;

@@ -2,13 +2,15 @@
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::envelope::RunStatus;
 use catalog::module::Profile;
-use tables::{Engine, Limits};
+use tables::integrity::{BaselineFile, Kept};
+use tables::{Engine, Host, Limits};
 
-use super::{MEMORY_BESIDE_ENGINE, Order};
+use super::{BaselineUse, MEMORY_BESIDE_ENGINE, Order, lend};
 use crate::sandbox;
 
 /// Runs what standard input orders and prints each finished run.
@@ -23,11 +25,19 @@ pub fn main() -> ExitCode {
 }
 
 fn work() -> anyhow::Result<()> {
+    // Before anything reads from it: what is read together with other bytes comes without the file.
+    let file = lend::receive(std::io::stdin())?;
     let mut input = Vec::new();
     std::io::stdin().lock().read_to_end(&mut input)?;
     let order: Order = serde_json::from_slice(&input)?;
     drop(input);
     confine(&order)?;
+    let baseline = order.baseline.zip(file).map(|(to_do, file)| {
+        Arc::new(Kept::new(match to_do {
+            BaselineUse::Make => BaselineFile::Make(file),
+            BaselineUse::Compare => BaselineFile::Compare(file),
+        }))
+    });
 
     let mut engine: Option<(Profile, Result<Engine, String>)> = None;
     for task in &order.tasks {
@@ -35,7 +45,8 @@ fn work() -> anyhow::Result<()> {
         if engine.as_ref().is_none_or(|(opened, _)| *opened != profile) {
             // The old engine first: both together would not fit.
             drop(engine.take());
-            let opened = Engine::open(order.target.host(), limits(profile)).map_err(|error| error.to_string());
+            let opened = Engine::open(Host { baseline: baseline.clone(), ..order.target.host() }, limits(profile))
+                .map_err(|error| error.to_string());
             engine = Some((profile, opened));
         }
         let finished = match &engine {

@@ -1,5 +1,5 @@
 //! Modules run in a process of their own: this program again, confined, niced, and ended by its parent when it takes too long.
-//! An order goes in on standard input, finished runs come out on standard output, a line of JSON each.
+//! An order goes in on standard input (a socket, because an open file can come with it), finished runs come out on standard output, a line of JSON each.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use crate::run::Task;
 use crate::sandbox::{Network, Sight};
 
 mod child;
+mod lend;
 mod supervisor;
 
 pub use child::main as child_main;
@@ -48,6 +49,16 @@ struct Order {
     target: Target,
     with_landlock: bool,
     tasks: Vec<Task>,
+    /// What is to be done with the file that came with the order.
+    baseline: Option<BaselineUse>,
+}
+
+/// A [`BaselineFile`](tables::integrity::BaselineFile) without the file.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum BaselineUse {
+    Make,
+    Compare,
 }
 
 impl Order {

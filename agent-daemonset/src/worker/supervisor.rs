@@ -5,7 +5,10 @@
 //! starts is landlocked too and could not see other processes (see `sandbox`). That thread is confined by seccomp instead.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -15,9 +18,10 @@ use std::time::{Duration, Instant};
 use catalog::envelope::RunStatus;
 use chrono::Utc;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tables::integrity::BaselineFile;
 use tokio::sync::oneshot;
 
-use super::{MAX_LINE_BYTES, Order, SUBCOMMAND, Target, patience};
+use super::{BaselineUse, MAX_LINE_BYTES, Order, SUBCOMMAND, Target, lend, patience};
 use crate::run::{FinishedRun, Task};
 use crate::sandbox;
 
@@ -37,6 +41,7 @@ struct Job {
     target: Target,
     with_landlock: bool,
     task: Task,
+    baseline: Option<BaselineFile>,
     answer: oneshot::Sender<FinishedRun>,
 }
 
@@ -55,7 +60,9 @@ impl Supervisor {
             for job in queue {
                 let fallback = job.task.clone();
                 let mut answer = None;
-                run_here(&job.target, job.with_landlock, vec![job.task], |finished| answer = Some(finished));
+                run_with(&job.target, job.with_landlock, vec![job.task], job.baseline, |finished| {
+                    answer = Some(finished);
+                });
                 let answer = answer.unwrap_or_else(|| lost(&fallback));
                 // Nobody waits when the daemon is ending; the job's lease brings it back.
                 let _ = job.answer.send(answer);
@@ -67,11 +74,17 @@ impl Supervisor {
         }
     }
 
-    /// Runs one task in a worker of its own.
-    pub async fn run(&self, target: Target, with_landlock: bool, task: Task) -> FinishedRun {
+    /// Runs one task in a worker of its own, which gets the baseline.
+    pub async fn run(
+        &self,
+        target: Target,
+        with_landlock: bool,
+        task: Task,
+        baseline: Option<BaselineFile>,
+    ) -> FinishedRun {
         let (answer, receiver) = oneshot::channel();
         let fallback = task.clone();
-        let sent = self.orders.try_send(Job { target, with_landlock, task, answer });
+        let sent = self.orders.try_send(Job { target, with_landlock, task, baseline, answer });
         match (sent, receiver.await) {
             (Ok(()), Ok(finished)) => finished,
             _ => lost(&fallback),
@@ -84,10 +97,27 @@ fn lost(task: &Task) -> FinishedRun {
 }
 
 /// Runs tasks on this thread's account, in order, and hands out each result as it comes.
-pub fn run_here(target: &Target, with_landlock: bool, tasks: Vec<Task>, mut on_finished: impl FnMut(FinishedRun)) {
+pub fn run_here(target: &Target, with_landlock: bool, tasks: Vec<Task>, on_finished: impl FnMut(FinishedRun)) {
+    run_with(target, with_landlock, tasks, None, on_finished);
+}
+
+/// The same with a baseline, for the first worker: it is for one task.
+fn run_with(
+    target: &Target,
+    with_landlock: bool,
+    tasks: Vec<Task>,
+    mut baseline: Option<BaselineFile>,
+    mut on_finished: impl FnMut(FinishedRun),
+) {
     let mut waiting: VecDeque<Task> = tasks.into();
     while !waiting.is_empty() {
-        let order = Order { target: target.clone(), with_landlock, tasks: waiting.iter().cloned().collect() };
+        let (to_do, file) = match baseline.take() {
+            Some(BaselineFile::Make(file)) => (Some(BaselineUse::Make), Some(file)),
+            Some(BaselineFile::Compare(file)) => (Some(BaselineUse::Compare), Some(file)),
+            None => (None, None),
+        };
+        let tasks = waiting.iter().cloned().collect();
+        let order = Order { target: target.clone(), with_landlock, tasks, baseline: to_do };
         let begun = Instant::now();
         let mut last = begun;
         let mut started = Utc::now();
@@ -98,7 +128,7 @@ pub fn run_here(target: &Target, with_landlock: bool, tasks: Vec<Task>, mut on_f
                 started = Utc::now();
                 on_finished(finished);
             };
-            one_worker(&order, &mut take)
+            one_worker(&order, file.as_ref(), &mut take)
         };
         // What the worker did not do: the first of it is to blame, the rest gets another worker.
         let Some(problem) = problem else {
@@ -139,16 +169,16 @@ enum Problem {
 }
 
 /// Runs one worker to its end. None means it did all it was asked to.
-fn one_worker(order: &Order, take: &mut impl FnMut(FinishedRun)) -> Option<Problem> {
+fn one_worker(order: &Order, file: Option<&File>, take: &mut impl FnMut(FinishedRun)) -> Option<Problem> {
     let input = match serde_json::to_vec(order) {
         Ok(input) => input,
         Err(error) => return Some(Problem::Output(error.to_string())),
     };
-    let mut child = match spawn() {
-        Ok(child) => child,
+    let (mut child, orders) = match spawn() {
+        Ok(started) => started,
         Err(error) => return Some(Problem::Start(error)),
     };
-    let result = converse(&mut child, &input, order, take);
+    let result = converse(&mut child, orders, &input, file, order, take);
     if result.is_err() {
         // It may be gone already.
         let _ = child.kill();
@@ -173,23 +203,31 @@ fn problem_of(status: ExitStatus) -> Option<Problem> {
     }
 }
 
-fn spawn() -> io::Result<Child> {
+fn spawn() -> io::Result<(Child, UnixStream)> {
+    let (orders, stdin) = UnixStream::pair()?;
     // The file this process runs, also when it was replaced on disk meanwhile.
-    Command::new("/proc/self/exe")
+    let child = Command::new("/proc/self/exe")
         .arg(SUBCOMMAND)
         .env_clear()
-        .stdin(Stdio::piped())
+        .stdin(OwnedFd::from(stdin))
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
-        .spawn()
+        .spawn()?;
+    Ok((child, orders))
 }
 
 /// Gives the order and reads a line for each task, each within its patience.
-fn converse(child: &mut Child, input: &[u8], order: &Order, take: &mut impl FnMut(FinishedRun)) -> Result<(), Problem> {
-    if let Some(mut stdin) = child.stdin.take() {
-        // The worker reads all of it before it does anything else.
-        stdin.write_all(input).map_err(Problem::Pipe)?;
-    }
+fn converse(
+    child: &mut Child,
+    mut orders: UnixStream,
+    input: &[u8],
+    file: Option<&File>,
+    order: &Order,
+    take: &mut impl FnMut(FinishedRun),
+) -> Result<(), Problem> {
+    // The worker reads all of it before it does anything else.
+    lend::send(&orders, file).and_then(|()| orders.write_all(input)).map_err(Problem::Pipe)?;
+    drop(orders);
     let Some(mut stdout) = child.stdout.take() else { return Ok(()) };
     let mut buffer = Vec::new();
     for task in &order.tasks {

@@ -22,7 +22,7 @@ use catalog::module::{Module, Profile};
 use catalog::wire::{self, codes};
 use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::{SigningKey, VerifyingKey};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub const ENROLL_TOKEN: &str = "let-me-in";
@@ -81,13 +81,18 @@ impl Platform {
 
     /// Asks for a run of a module.
     pub fn enqueue(&mut self, module: &Module) -> Uuid {
+        self.enqueue_with(module, BTreeMap::new())
+    }
+
+    /// Asks for a run of a module with these parameters.
+    pub fn enqueue_with(&mut self, module: &Module, parameters: BTreeMap<String, Value>) -> Uuid {
         let run_id = Uuid::now_v7();
         let job = wire::AgentJob {
             job_id: Uuid::new_v4(),
             run_id,
             module: module.slug.clone(),
             version: module.version.to_string(),
-            parameters: BTreeMap::new(),
+            parameters,
             profile: Profile::BaselineFast,
             lease_seconds: 60,
         };
