@@ -5,9 +5,9 @@
 cd "$ROOT"
 
 case ${BENCH:-} in
-'') benches="tenants scan" ;;
-tenants | scan) benches=$BENCH ;;
-*) die "there is no benchmark $BENCH; there are: tenants scan" ;;
+'') benches="tenants scan integrity" ;;
+tenants | scan | integrity) benches=$BENCH ;;
+*) die "there is no benchmark $BENCH; there are: tenants scan integrity" ;;
 esac
 
 hack/setup.sh kube postgres openbao devcluster >/dev/null
@@ -17,6 +17,7 @@ mkdir -p api-server/ui/dist
 log "programs, with optimisation"
 cargo build --release --locked -p bench -p operator -p agent-daemonset
 for bench in $benches; do
+  [ "$bench" != integrity ] || hack/setup.sh aide
   log "$bench"
   "$(bin_dir release)/tenantra-bench" "$bench"
 done

@@ -24,6 +24,7 @@ usage: hack/setup.sh [--path] [COMPONENT…]
   helm         Helm $HELM_VERSION
   coredns      CoreDNS $COREDNS_VERSION
   crane        pushes images to a registry (not among the default ones)
+  aide         what the benchmark of integrity compares with (package, not among the default ones)
 Everything built lies in $CACHE.
 TXT
 }
@@ -142,6 +143,7 @@ component() {
   nextest) need_cargo && build nextest cargo-nextest "cargo-nextest $NEXTEST_VERSION (minutes, once)" cargo_install cargo-nextest "$NEXTEST_VERSION" ;;
   deny) need_cargo && build deny cargo-deny "cargo-deny $DENY_VERSION (minutes, once)" cargo_install cargo-deny "$DENY_VERSION" ;;
   machete) need_cargo && build machete cargo-machete "cargo-machete $MACHETE_VERSION" cargo_install cargo-machete "$MACHETE_VERSION" ;;
+  aide) command -v aide >/dev/null || packages aide ;;
   *)
     usage >&2
     die "no such component: $1"

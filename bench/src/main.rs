@@ -1,6 +1,7 @@
 //! Benchmarks: each measures ours and a peer, or the limit of the same machine, in turn in one run, several times, and
 //! prints a table, then one JSON line. `hack/bench.sh` builds what they need with optimisation.
 
+mod integrity;
 mod process;
 mod raw;
 mod report;
@@ -30,6 +31,8 @@ enum Bench {
     },
     /// A full scan of this machine by the agent alone.
     Scan,
+    /// A baseline of /usr and /etc, and a second look at them, beside AIDE.
+    Integrity,
 }
 
 #[tokio::main]
@@ -39,5 +42,6 @@ async fn main() -> anyhow::Result<()> {
     match arguments.bench {
         Bench::Tenants { tenants } => tenants::run(arguments.runs, tenants).await,
         Bench::Scan => scan::run(arguments.runs),
+        Bench::Integrity => integrity::run(arguments.runs),
     }
 }

@@ -1,9 +1,15 @@
 //! What processes used, as the kernel counts it.
 
 use std::fs;
-use std::process::Child;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+
+/// How often memory is looked at. Peaks between two looks are missed; a run lasts hundreds of them.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Kernel's clock ticks a second: `USER_HZ` is 100 on every architecture that Linux has today.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -50,6 +56,39 @@ pub fn tree_mib(pid: u32) -> f64 {
         .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
         .flat_map(|children| children.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<u32>>());
     kib(pid, "VmRSS").unwrap_or(0.0) / 1024.0 + children.map(tree_mib).sum::<f64>()
+}
+
+/// What a program cost.
+pub struct Cost {
+    pub wall_s: f64,
+    /// Its own and its children's.
+    pub cpu_s: f64,
+    /// The most that it and its children had resident at once.
+    pub peak_mib: f64,
+}
+
+/// Runs a program to its end.
+pub fn measure(command: &mut Command) -> anyhow::Result<(Cost, Output)> {
+    let cpu_before = children_cpu_seconds()?;
+    let start = Instant::now();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let pid = child.id();
+    let has_ended = AtomicBool::new(false);
+    let (output, peak_mib) = thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut peak = 0.0_f64;
+            while !has_ended.load(Ordering::Relaxed) {
+                peak = peak.max(tree_mib(pid));
+                thread::sleep(LOOK);
+            }
+            peak
+        });
+        let output = child.wait_with_output();
+        has_ended.store(true, Ordering::Relaxed);
+        (output, watcher.join().unwrap_or(f64::NAN))
+    });
+    let wall_s = start.elapsed().as_secs_f64();
+    Ok((Cost { wall_s, cpu_s: children_cpu_seconds()? - cpu_before, peak_mib }, output?))
 }
 
 /// A program that is ended with its guard.

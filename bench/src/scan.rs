@@ -1,19 +1,13 @@
 //! A full scan of this machine by the agent alone: every module of the catalog, as `tenantra-agent scan` runs it.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use anyhow::ensure;
 use serde_json::Value;
 
 use crate::process;
 use crate::report::{Figures, Report};
-
-/// How often memory is looked at. Peaks between two looks are missed; a scan lasts hundreds of them.
-const LOOK: Duration = Duration::from_millis(10);
 
 pub fn run(runs: u32) -> anyhow::Result<()> {
     let program = tests::harness::program("tenantra-agent")?;
@@ -24,32 +18,12 @@ pub fn run(runs: u32) -> anyhow::Result<()> {
 }
 
 fn once(program: &Path) -> anyhow::Result<Figures> {
-    let cpu_before = process::children_cpu_seconds()?;
-    let start = Instant::now();
-    let child =
-        Command::new(program).args(["scan", "-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let pid = child.id();
-    let has_ended = AtomicBool::new(false);
-    let (output, peak) = thread::scope(|scope| {
-        let watcher = scope.spawn(|| {
-            let mut peak = 0.0_f64;
-            while !has_ended.load(Ordering::Relaxed) {
-                peak = peak.max(process::tree_mib(pid));
-                thread::sleep(LOOK);
-            }
-            peak
-        });
-        let output = child.wait_with_output();
-        has_ended.store(true, Ordering::Relaxed);
-        (output, watcher.join().unwrap_or(f64::NAN))
-    });
-    let output = output?;
-    let wall = start.elapsed();
+    let (cost, output) = process::measure(Command::new(program).args(["scan", "-o", "json"]))?;
     ensure!(output.status.success(), "tenantra-agent scan ended with {}", output.status);
     let mut figures = Figures::from([
-        ("wall_s", wall.as_secs_f64()),
-        ("cpu_s", process::children_cpu_seconds()? - cpu_before),
-        ("peak_mib", peak),
+        ("wall_s", cost.wall_s),
+        ("cpu_s", cost.cpu_s),
+        ("peak_mib", cost.peak_mib),
         ("passed", 0.0),
         ("failed", 0.0),
         ("not_applicable", 0.0),
