@@ -8,6 +8,7 @@ mod catalog;
 pub mod envelope;
 pub mod facts;
 pub mod framework;
+pub mod import;
 pub mod lifecycle;
 pub mod load;
 pub mod module;

@@ -60,7 +60,7 @@ pub fn module(file: &str, bytes: &[u8], controls: &Controls) -> Result<Module, P
     report.into_result(module)
 }
 
-fn parse<T: serde::de::DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, Problems> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, Problems> {
     let problem = |wrong: String, advice: &str| {
         Problems(vec![Problem { file: file.to_owned(), field: String::new(), wrong, advice: advice.to_owned() }])
     };

@@ -31,13 +31,8 @@ pub(crate) fn references(query: &str) -> References {
             Token::Parameter(name) => {
                 found.parameters.insert((*name).to_owned());
             }
-            Token::Word(word) if is(word, "from") || is(word, "join") => {
-                if let (Some(Token::Word(table)), next) = (tokens.get(index + 1), tokens.get(index + 2)) {
-                    // A name with arguments is a table-valued function such as json_each(…).
-                    if next != Some(&Token::Symbol('(')) {
-                        found.tables.insert(table.to_ascii_lowercase());
-                    }
-                }
+            Token::Word(word) if (is(word, "from") && !follows(&tokens, index, "distinct")) || is(word, "join") => {
+                found.tables.extend(sources(&tokens[index + 1..]).into_iter().map(str::to_ascii_lowercase));
             }
             Token::Word(word) if is(word, "as") => match (tokens.get(index.wrapping_sub(1)), tokens.get(index + 1)) {
                 (Some(Token::Word(name)), Some(Token::Symbol('('))) => {
@@ -65,6 +60,83 @@ pub(crate) fn references(query: &str) -> References {
     let end = tokens.iter().position(|token| *token == Token::Symbol(';'));
     found.is_one_select = first && end.is_none_or(|end| end + 1 == tokens.len());
     found
+}
+
+/// Whether the word before is `keyword`, as in IS DISTINCT FROM.
+fn follows(tokens: &[Token<'_>], index: usize, keyword: &str) -> bool {
+    index.checked_sub(1).is_some_and(|before| matches!(tokens[before], Token::Word(word) if is(word, keyword)))
+}
+
+/// The tables named after FROM or JOIN: one, or several with commas, each with or without an alias.
+fn sources<'a>(tokens: &[Token<'a>]) -> Vec<&'a str> {
+    let mut named = Vec::new();
+    let mut rest = tokens;
+    loop {
+        match rest {
+            // A name with arguments is a table-valued function such as json_each(…).
+            [Token::Word(_), Token::Symbol('('), ..] => rest = after_parentheses(&rest[1..]),
+            [Token::Symbol('('), ..] => rest = after_parentheses(rest),
+            [Token::Word(table), ..] => {
+                named.push(*table);
+                rest = &rest[1..];
+            }
+            _ => return named,
+        }
+        rest = match rest {
+            [Token::Word(keyword), Token::Word(_), after @ ..] if is(keyword, "as") => after,
+            [Token::Word(_), after @ ..] if after.first() == Some(&Token::Symbol(',')) => after,
+            other => other,
+        };
+        match rest {
+            [Token::Symbol(','), after @ ..] => rest = after,
+            _ => return named,
+        }
+    }
+}
+
+/// What follows the parenthesis that closes the first one; what is inside has its own FROM.
+fn after_parentheses<'t, 'a>(tokens: &'t [Token<'a>]) -> &'t [Token<'a>] {
+    let mut depth = 0_usize;
+    for (index, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Symbol('(') => depth += 1,
+            Token::Symbol(')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return &tokens[index + 1..];
+        }
+    }
+    &[]
+}
+
+/// The query without its comments, if every parenthesis, quote and comment that it opens is closed in it and nothing else is:
+/// then it can stand within another one.
+pub(crate) fn without_comments(query: &str) -> Option<String> {
+    let mut depth = 0_usize;
+    let mut kept = String::with_capacity(query.len());
+    let mut rest = query;
+    while let Some(first) = rest.chars().next() {
+        let closed_by = |end: &str, from: usize| rest[from..].find(end).map(|at| from + at + end.len());
+        let is_comment = rest.starts_with("--") || rest.starts_with("/*");
+        let length = match first {
+            '-' if is_comment => rest.find('\n').unwrap_or(rest.len()),
+            '/' if is_comment => closed_by("*/", 2)?,
+            '\'' => closed_by("'", 1)?,
+            '"' => closed_by("\"", 1)?,
+            '`' => closed_by("`", 1)?,
+            '[' => closed_by("]", 1)?,
+            other => {
+                depth += usize::from(other == '(');
+                depth = depth.checked_sub(usize::from(other == ')'))?;
+                other.len_utf8()
+            }
+        };
+        // A comment parts words as a blank does.
+        kept.push_str(if is_comment { " " } else { &rest[..length] });
+        rest = &rest[length..];
+    }
+    (depth == 0).then_some(kept)
 }
 
 fn is(word: &str, keyword: &str) -> bool {
@@ -126,6 +198,34 @@ mod tests {
         assert_eq!(found.tables, set(&["shadow", "users"]));
         assert!(found.aliases.contains("resource"));
         assert!(found.is_one_select);
+    }
+
+    #[test]
+    fn tables_in_a_list_are_found() {
+        for (query, expected) in [
+            ("SELECT 1 FROM users, groups g, shadow AS s WHERE 1", &["groups", "shadow", "users"][..]),
+            ("SELECT 1 FROM users u JOIN groups USING (gid), processes", &["groups", "users"]),
+            ("SELECT 1 FROM (SELECT 1 FROM users, groups) x, shadow", &["groups", "shadow", "users"]),
+            ("SELECT 1 FROM json_each('[]') j, users", &["users"]),
+            ("SELECT a, b FROM users ORDER BY a, b", &["users"]),
+        ] {
+            assert_eq!(references(query).tables, set(expected), "{query}");
+        }
+    }
+
+    #[test]
+    fn comments_go_and_what_is_not_closed_is_seen() {
+        for (query, expected) in [
+            ("SELECT/* ( */(1) -- ) (\n, 2", Some("SELECT (1)  \n, 2")),
+            ("SELECT ')' , \"(\", [(], `(`, '--', 'it''s'", Some("SELECT ')' , \"(\", [(], `(`, '--', 'it''s'")),
+            ("SELECT 1)", None),
+            ("SELECT (1", None),
+            ("SELECT '1", None),
+            ("SELECT 1 /* ", None),
+            ("SELECT ) (", None),
+        ] {
+            assert_eq!(without_comments(query).as_deref(), expected, "{query}");
+        }
     }
 
     #[test]

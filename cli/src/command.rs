@@ -41,7 +41,7 @@ enum Command {
     /// Tenants, through the Kubernetes API
     #[command(after_help = EXIT_STATUS)]
     Tenant(tenant::Tenant),
-    /// Modules of the catalog in this program
+    /// Modules: of the catalog in this program, of a folder, and in the database
     #[command(subcommand, after_help = EXIT_STATUS)]
     Module(module::Module),
     /// A completion script for a shell
@@ -67,7 +67,7 @@ pub async fn run(cli: Cli) -> Result<Outcome, Error> {
     match command {
         Command::Db(command) => db::run(command, output).await,
         Command::Tenant(command) => tenant::run(command, output).await,
-        Command::Module(command) => module::run(command, output),
+        Command::Module(command) => module::run(command, output).await,
         Command::Completion(command) => completion::run(&command),
     }
 }

@@ -78,6 +78,9 @@ pub enum Error {
     /// The output is no JSON: a bug.
     #[error("the output cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// The output is no YAML: a bug.
+    #[error("the output cannot be written as YAML: {0}")]
+    Yaml(#[from] serde_saphyr::ser::Error),
 }
 
 impl Error {
@@ -95,7 +98,7 @@ impl Error {
             }
             Self::Cluster(error) => error.exit_status(),
             Self::Plan(error) => error.exit_status(),
-            Self::Output(_) | Self::Json(_) => 3,
+            Self::Output(_) | Self::Json(_) | Self::Yaml(_) => 3,
             Self::Interrupted => 130,
         }
     }

@@ -1,4 +1,4 @@
-//! What people and scripts read on standard output: a table, or JSON whose fields are `snake_case` and stay.
+//! What people and scripts read on standard output: a table, or JSON or YAML whose fields are `snake_case` and stay.
 
 use std::io::Write as _;
 
@@ -19,14 +19,17 @@ pub enum Format {
     Table,
     /// For scripts.
     Json,
+    /// For people and scripts.
+    Yaml,
 }
 
 impl Format {
-    /// Prints `value` as JSON, or what `text` makes of it.
+    /// Prints `value` as JSON or YAML, or what `text` makes of it.
     pub fn print<T: Serialize + ?Sized>(self, value: &T, text: impl FnOnce() -> String) -> Result<(), Error> {
         let text = match self {
             Self::Table => text(),
             Self::Json => serde_json::to_string_pretty(value)?,
+            Self::Yaml => serde_saphyr::to_string(&value)?,
         };
         print(&text)
     }

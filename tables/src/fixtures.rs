@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use catalog::envelope::{Finding, Verdict};
 use catalog::module::{Fixture, Module};
 
 use crate::budget::Limits;
@@ -70,6 +71,66 @@ pub fn lint(module: &Module) -> Vec<String> {
         look(format!("collect {}", collect.table), &collect.query, &collect.key);
     }
     problems
+}
+
+/// Whether the tests give the same twice: once more with the same rows, when every finding has to be the same, and once
+/// with the rows the other way round, when verdicts and what fails have to be. A difference is a query that depends on
+/// chance, or on an order that no table promises.
+pub fn repeat(module: &Module) -> Vec<TestOutcome> {
+    module
+        .tests
+        .iter()
+        .map(|test| TestOutcome { name: test.name.clone(), differences: differences_of_runs(module, test) })
+        .collect()
+}
+
+fn differences_of_runs(module: &Module, test: &Fixture) -> Vec<String> {
+    let reversed = Fixture {
+        tables: test.tables.iter().map(|(name, rows)| (name.clone(), rows.iter().rev().cloned().collect())).collect(),
+        ..test.clone()
+    };
+    let runs = decisions(module, test)
+        .and_then(|first| Ok((first, decisions(module, test)?, decisions(module, &reversed)?)));
+    let (first, again, turned) = match runs {
+        Ok(runs) => runs,
+        Err(problems) => return problems,
+    };
+    let mut differences = Vec::new();
+    for ((id, verdict, findings), ((_, verdict_again, findings_again), (_, verdict_turned, findings_turned))) in
+        first.iter().zip(again.iter().zip(&turned))
+    {
+        if (verdict, findings) != (verdict_again, findings_again) {
+            differences.push(format!("{id}: the same rows gave something else the second time"));
+        } else if verdict != verdict_turned || resources(findings) != resources(findings_turned) {
+            differences.push(format!("{id}: the same rows in another order gave something else"));
+        }
+    }
+    differences
+}
+
+fn resources(findings: &[Finding]) -> Vec<&str> {
+    let mut resources: Vec<&str> = findings.iter().map(|finding| finding.resource.as_str()).collect();
+    resources.sort_unstable();
+    resources
+}
+
+/// A check's id, its verdict and what fails.
+type Decision = (String, Verdict, Vec<Finding>);
+
+/// What a test's checks decide, by the order of their ids.
+fn decisions(module: &Module, test: &Fixture) -> Result<Vec<Decision>, Vec<String>> {
+    let engine =
+        Engine::recorded(recordings(test)?, Limits::default()).map_err(|error| vec![error.to_string()])?;
+    let parameters = module.resolve_parameters(&test.parameters).map_err(|error| vec![error.to_string()])?;
+    let parameters: Parameters =
+        parameters.iter().map(|(name, value)| (name.clone(), Value::from_json(value))).collect();
+    let checks = test.expect.keys().filter_map(|id| module.check(id));
+    Ok(checks
+        .map(|check| {
+            let (decided, findings) = decide(check, |sql| engine.query(sql, &parameters));
+            (check.id.clone(), decided.verdict, findings)
+        })
+        .collect())
 }
 
 fn run_test(module: &Module, test: &Fixture) -> Vec<String> {

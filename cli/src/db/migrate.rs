@@ -5,10 +5,11 @@ use clap::Args;
 use comfy_table::Cell;
 use serde::Serialize;
 use store::migrate::{self, TenantOutcome};
-use store::{OwnerDb, frameworks, modules};
+use store::modules::{self, Succession};
+use store::{OwnerDb, frameworks};
 
 use super::postgres::Address;
-use crate::module::source;
+use crate::module::{database, source};
 use crate::outcome::{Error, Outcome};
 use crate::output::{Format, bad, counted, good, grid, rendered};
 use crate::progress::Progress;
@@ -51,11 +52,12 @@ struct Line {
 /// Runs it.
 pub async fn run(arguments: Migrate, format: Format) -> Result<Outcome, Error> {
     let catalog = source::embedded()?;
+    let succession = database::succession()?;
     let address = Address::owner()?;
     let mut progress = Progress::start();
     progress.whisper(format!("connecting to {}", address.place()));
     let db = address.connect(u32::from(arguments.concurrency) * 2 + CONNECTIONS).await?;
-    let lines = all(&db, &address, &catalog, arguments.concurrency.into(), &mut progress).await;
+    let lines = all(&db, &address, (&catalog, succession), arguments.concurrency.into(), &mut progress).await;
     drop(progress);
     db.close().await;
     let lines = lines?;
@@ -73,7 +75,7 @@ pub async fn run(arguments: Migrate, format: Format) -> Result<Outcome, Error> {
 async fn all(
     db: &OwnerDb,
     address: &Address,
-    catalog: &Catalog,
+    (catalog, succession): (&Catalog, Succession),
     concurrency: usize,
     progress: &mut Progress,
 ) -> Result<Vec<Line>, Error> {
@@ -84,7 +86,7 @@ async fn all(
         vec![Line { name: "shared".to_owned(), tenant: None, outcome: Step::changed_if(applied > 0), message }];
 
     progress.whisper("bringing the catalog");
-    lines.push(match bring(db, catalog).await {
+    lines.push(match bring(db, catalog, succession).await {
         Ok(written) => Line {
             name: "catalog".to_owned(),
             tenant: None,
@@ -106,18 +108,23 @@ async fn all(
 }
 
 /// Brings frameworks and modules in one transaction; gives in words what was new.
-async fn bring(db: &OwnerDb, catalog: &Catalog) -> Result<String, store::Error> {
+async fn bring(db: &OwnerDb, catalog: &Catalog, succession: Succession) -> Result<String, store::Error> {
     let mut tx = db.begin().await?;
     let mut new_frameworks = 0;
     for framework in catalog.frameworks() {
         new_frameworks += usize::from(frameworks::upsert(&mut tx, framework).await?);
     }
-    let modules = modules::upsert(&mut tx, catalog.entries()).await?;
+    let modules = modules::upsert_under(&mut tx, catalog.entries(), succession).await?;
     tx.commit().await?;
-    let parts = [(modules.added, "module version"), (new_frameworks, "framework")];
-    let parts: Vec<String> =
-        parts.iter().filter(|(number, _)| *number > 0).map(|(number, noun)| counted(*number, noun)).collect();
-    Ok(if parts.is_empty() { String::new() } else { format!("brought {}", parts.join(" and ")) })
+    let parts = [
+        ("brought", modules.added, "module version"),
+        ("changed", modules.changed, "draft"),
+        ("deprecated or retired", modules.superseded, "older version"),
+        ("brought", new_frameworks, "framework"),
+    ];
+    let parts = parts.iter().filter(|(_, number, _)| *number > 0);
+    let parts: Vec<String> = parts.map(|(verb, number, noun)| format!("{verb} {}", counted(*number, noun))).collect();
+    Ok(parts.join(", "))
 }
 
 fn line(outcome: &TenantOutcome) -> Line {

@@ -131,17 +131,22 @@ impl Address {
 
     /// The address of the owner: `TENA_DB_OWNER_URL`, its file, or the names of older installations, which is told.
     pub fn owner() -> Result<Self, crate::outcome::Error> {
+        Self::named()?.ok_or_else(|| Error::Unnamed.into())
+    }
+
+    /// As [`Address::owner`]; none if no variable names a database.
+    pub fn named() -> Result<Option<Self>, crate::outcome::Error> {
         const NEEDED: &str = "tenantra_owner";
         if let Some(url) = settings::secret(OWNER)? {
-            return Ok(Self::parse(OWNER, url, NEEDED)?);
+            return Ok(Some(Self::parse(OWNER, url, NEEDED)?));
         }
         for alias in ALIASES {
             if let Some(url) = settings::secret(alias)? {
                 eprintln!("tenantra: the database URL comes from {alias}; {OWNER} would win");
-                return Ok(Self::parse(alias, url, NEEDED)?);
+                return Ok(Some(Self::parse(alias, url, NEEDED)?));
             }
         }
-        Err(Error::Unnamed.into())
+        Ok(None)
     }
 
     /// The URL, for the store.

@@ -1,4 +1,6 @@
-//! `tenantra module list`.
+//! `tenantra module list`: the modules of a catalog, or what it covers, counted.
+
+use std::path::PathBuf;
 
 use catalog::module::Module;
 use catalog::{Catalog, Entry};
@@ -6,7 +8,8 @@ use clap::Args;
 use comfy_table::Cell;
 use serde::Serialize;
 
-use super::source;
+use super::summary::Summary;
+use super::{source, stored};
 use crate::outcome::{Error, Outcome};
 use crate::output::{Format, counted, grid, rendered};
 
@@ -22,6 +25,15 @@ pub struct List {
     /// Every version, not only the newest
     #[arg(long)]
     all_versions: bool,
+    /// Only count: tables, modules, checks, and the controls of each framework that a check covers
+    #[arg(long, conflicts_with_all = ["category", "framework", "all_versions"])]
+    summary: bool,
+    /// List the modules of this folder, which holds modules/ and frameworks/, instead of those in this program
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    /// List every version that the database has, with its state and sunset
+    #[arg(long, conflicts_with_all = ["framework", "all_versions", "summary", "dir"])]
+    database: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,8 +50,16 @@ struct Line<'a> {
 }
 
 /// Runs it.
-pub fn run(arguments: &List, format: Format) -> Result<Outcome, Error> {
-    let catalog = source::embedded()?;
+pub async fn run(arguments: &List, format: Format) -> Result<Outcome, Error> {
+    if arguments.database {
+        return stored::run(arguments.category.as_deref(), format).await;
+    }
+    let catalog = source::open(arguments.dir.as_deref())?;
+    if arguments.summary {
+        let summary = Summary::of(&catalog);
+        format.print(&summary, || summary.text())?;
+        return Ok(Outcome::Done);
+    }
     check_filters(&catalog, arguments)?;
     let entries: Vec<&Entry> =
         if arguments.all_versions { catalog.entries().iter().collect() } else { catalog.latest().collect() };

@@ -1,6 +1,7 @@
 //! `tenantra module show`: a module and its checks, or one check with its query.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use catalog::Severity;
 use catalog::module::{Check, Module};
@@ -18,11 +19,14 @@ pub struct Show {
     module: String,
     /// One of its checks
     check: Option<String>,
+    /// Show it as it is in this folder, which holds modules/ and frameworks/, instead of in this program
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
 }
 
 /// Runs it.
 pub fn run(arguments: &Show, format: Format) -> Result<Outcome, Error> {
-    let catalog = source::embedded()?;
+    let catalog = source::open(arguments.dir.as_deref())?;
     let module = &source::find(&catalog, &arguments.module)?.module;
     match &arguments.check {
         None => format.print(module, || module_text(module))?,

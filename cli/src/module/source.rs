@@ -3,10 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use catalog::framework::Framework;
 use catalog::{Catalog, Entry, Problems};
 
 /// Folders of a catalog lie two levels deep.
-const MODULES: &str = "modules";
+pub const MODULES: &str = "modules";
+/// The folder beside it.
 const FRAMEWORKS: &str = "frameworks";
 
 /// What is wrong with modules or their names.
@@ -24,6 +26,36 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A file of another engine cannot be read.
+    #[error("{} cannot be read ({source}): give a file that this account may read", path.display())]
+    ReadSource {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("{} cannot be written ({source}): give a --dir where this account may write", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file of another engine that cannot be brought over.
+    #[error("nothing was written:\n{0}")]
+    Import(Problems),
+    /// A framework of this program: a bug.
+    #[error("a framework of this program cannot be written: {0}")]
+    Framework(#[source] serde_json::Error),
+    /// The SQL engine.
+    #[error("the SQL engine does not start ({0})")]
+    Engine(String),
+    /// A version that has to be named in full.
+    #[error("'{0}' names no version: write slug@version, such as linux-cron@1.0.0")]
+    NoVersion(String),
     /// There is nothing in it.
     #[error("{} holds no modules: give the folder that holds modules/ and frameworks/", .0.display())]
     NoModules(PathBuf),
@@ -72,7 +104,13 @@ pub fn embedded() -> Result<Catalog, Error> {
     Catalog::embedded().map_err(Error::Embedded)
 }
 
+/// The slug and version of `slug@version`.
+pub fn reference(name: &str) -> Result<(&str, &str), Error> {
+    name.split_once('@').ok_or_else(|| Error::NoVersion(name.to_owned()))
+}
+
 /// The files of a catalog's folder, each with its path below `frameworks/` or `modules/`.
+#[derive(Debug, Clone)]
 pub struct Files {
     /// `<slug>.yaml`.
     pub frameworks: Vec<(String, Vec<u8>)>,
@@ -85,10 +123,24 @@ impl Files {
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let mut files = Self { frameworks: Vec::new(), modules: Vec::new() };
         collect(&folder.join(MODULES), "", &mut files.modules)?;
-        if folder.join(FRAMEWORKS).is_dir() {
-            collect(&folder.join(FRAMEWORKS), "", &mut files.frameworks)?;
-        }
+        files.frameworks = Self::frameworks(folder)?;
         if files.modules.is_empty() { Err(Error::NoModules(folder.to_owned())) } else { Ok(files) }
+    }
+
+    /// Those of its frameworks; a folder without any is read with those of this program.
+    pub fn frameworks(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let own = folder.join(FRAMEWORKS);
+        if own.is_dir() {
+            let mut frameworks = Vec::new();
+            collect(&own, "", &mut frameworks)?;
+            return Ok(frameworks);
+        }
+        // JSON is YAML too.
+        let written = |framework: &Framework| {
+            let bytes = serde_json::to_vec(framework).map_err(Error::Framework)?;
+            Ok((format!("{}.yaml", framework.slug), bytes))
+        };
+        embedded()?.frameworks().map(written).collect()
     }
 
     /// The catalog they make.

@@ -9,7 +9,7 @@ use comfy_table::Cell;
 use serde::Serialize;
 use tables::fixtures::{self, TestOutcome};
 
-use super::source;
+use super::{parallel, source};
 use crate::outcome::{Error, Outcome};
 use crate::output::{Format, bad, counted, good, grid, rendered};
 use crate::progress::Progress;
@@ -57,11 +57,9 @@ pub fn run(arguments: &Test, format: Format) -> Result<Outcome, Error> {
     };
     let started = Instant::now();
     let mut progress = Progress::start();
-    let mut lines = Vec::new();
-    for (index, entry) in entries.iter().enumerate() {
-        progress.whisper(format!("{} of {}: {}", index + 1, entries.len(), entry.module.reference()));
-        lines.push(test(entry));
-    }
+    let number = entries.len();
+    let tell = |done| progress.whisper(format!("{done} of {}", counted(number, "module")));
+    let lines = parallel::map(&entries, |entry| test(entry), tell);
     drop(progress);
     let has_passed = lines.iter().all(Line::has_passed);
     format.print(&lines, || text(&lines, started.elapsed().as_secs_f64()))?;

@@ -101,8 +101,8 @@ pub async fn run(cluster: &Cluster, arguments: Create, format: Format) -> Result
     }
     let views: Vec<View> = made.iter().map(View::of).collect();
     match (format, views.as_slice()) {
-        (Format::Json, [view]) => format.print(view, String::new)?,
-        (Format::Json, views) => format.print(views, String::new)?,
+        (Format::Json | Format::Yaml, [view]) => format.print(view, String::new)?,
+        (Format::Json | Format::Yaml, views) => format.print(views, String::new)?,
         (Format::Table, views) if wait => {
             let texts: Vec<String> = views.iter().map(get::text).collect();
             crate::output::print(&texts.join("\n\n"))?;

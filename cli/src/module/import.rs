@@ -1,0 +1,200 @@
+//! `tenantra module import`: drafts made of other engines' files, written below a folder of modules.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use catalog::import::{self as convert, Imported, Note, Options, Rows};
+use catalog::load::{self, Controls};
+use catalog::module::Category;
+use catalog::{Catalog, Problems};
+use clap::{Args, ValueEnum};
+use comfy_table::Cell;
+use semver::Version;
+use serde::Serialize;
+
+use super::engine::Tables;
+use super::source::{self, Files};
+use crate::outcome::{Error, Outcome};
+use crate::output::{Format, counted, grid, rendered};
+
+/// What happens, at the end of the help.
+pub const HELP: &str = "\
+The module is written as a draft: fixtures cannot be invented. Give every check a test that passes and one that
+fails, then run `tenantra module promote`. What could not be brought over is listed, with the reason.";
+
+/// `tenantra module import FILE --dir FOLDER`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The file
+    file: PathBuf,
+    /// What it is; left out, told from its content
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Source>,
+    /// Where modules/ is, or is made
+    #[arg(long, value_name = "FOLDER")]
+    dir: PathBuf,
+    /// The module's slug; left out, made of the source's name
+    #[arg(long, value_name = "SLUG")]
+    slug: Option<String>,
+    /// Its version
+    #[arg(long, default_value = "1.0.0", value_name = "VERSION")]
+    module_version: Version,
+    /// Its category
+    #[arg(long, value_name = "NAME", value_parser = category, default_value = "compliance")]
+    category: Category,
+    /// What rows of a pack's queries are: facts to keep, or findings
+    #[arg(long, value_enum, default_value = "facts", value_name = "WHAT")]
+    rows: RowsAre,
+    /// Only say what would be written
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Source {
+    OsqueryPack,
+    Fleet,
+    WazuhSca,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RowsAre {
+    Facts,
+    Findings,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    file: String,
+    module: String,
+    version: String,
+    state: &'static str,
+    checks: usize,
+    collects: usize,
+    /// Fixtures that it lacks before it can be promoted: two for each check.
+    missing_fixtures: usize,
+    notes: Vec<Note>,
+}
+
+/// Runs it.
+pub fn run(arguments: &Import, format: Format) -> Result<Outcome, Error> {
+    let name = arguments.file.display().to_string();
+    let bytes = read(&arguments.file)?;
+    let kind = match arguments.format {
+        Some(Source::OsqueryPack) => convert::Format::OsqueryPack,
+        Some(Source::Fleet) => convert::Format::Fleet,
+        Some(Source::WazuhSca) => convert::Format::WazuhSca,
+        None => convert::Format::of(&bytes).ok_or_else(|| {
+            Error::Usage(format!("{name} is no file that is known: give --format osquery-pack, fleet or wazuh-sca"))
+        })?,
+    };
+    let controls = controls(&arguments.dir)?;
+    let options = Options {
+        slug: arguments.slug.as_deref(),
+        version: arguments.module_version.clone(),
+        category: arguments.category,
+        rows: match arguments.rows {
+            RowsAre::Facts => Rows::Facts,
+            RowsAre::Findings => Rows::Findings,
+        },
+        controls: &controls,
+    };
+    let failed = |problems: Problems| Error::from(source::Error::Import(problems));
+    let modules = convert::import(&name, &bytes, kind, &options, &Tables::open()?).map_err(failed)?;
+    let mut lines = Vec::new();
+    for imported in &modules {
+        let path = arguments.dir.join(source::MODULES).join(imported.path());
+        let text = imported.yaml().map_err(failed)?;
+        if !arguments.dry_run {
+            write(&path, &text)?;
+        }
+        lines.push(line(&path, imported));
+    }
+    format.print(&lines, || self::text(&lines, arguments.dry_run))?;
+    Ok(Outcome::Done)
+}
+
+/// Reads no more than may be imported.
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::from(source::Error::ReadSource { path: path.to_owned(), source });
+    let mut bytes = Vec::new();
+    let most = u64::try_from(convert::MAX_BYTES).unwrap_or(u64::MAX);
+    // One byte more, so that the converter says that it is too large.
+    std::fs::File::open(path).map_err(failed)?.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// The controls that checks may map to: of the folder's frameworks, else of this program's.
+fn controls(folder: &Path) -> Result<Controls, Error> {
+    let failed = |problems| source::Error::Files { path: folder.to_owned(), problems };
+    let catalog = Catalog::load(Files::frameworks(folder)?, Vec::new()).map_err(failed)?;
+    Ok(load::controls(catalog.frameworks()))
+}
+
+/// Writes a new file; one that is there with another content stays.
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |source| Error::from(source::Error::Write { path: path.to_owned(), source });
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    match std::fs::File::create_new(path) {
+        Ok(mut file) => file.write_all(text.as_bytes()).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if std::fs::read(path).map_err(failed)? == text.as_bytes() {
+                return Ok(());
+            }
+            Err(Error::NotDone(format!(
+                "{} is there with another content, which stays: give another --slug, or a higher --module-version",
+                path.display()
+            )))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn line(path: &Path, imported: &Imported) -> Line {
+    let module = &imported.module;
+    Line {
+        file: path.display().to_string(),
+        module: module.slug.clone(),
+        version: module.version.to_string(),
+        state: "draft",
+        checks: module.checks.len(),
+        collects: module.collect.len(),
+        missing_fixtures: module.checks.len() * 2,
+        notes: imported.notes.clone(),
+    }
+}
+
+fn text(lines: &[Line], is_dry: bool) -> String {
+    let mut told = Vec::new();
+    for Line { file, module, version, state, checks, collects, missing_fixtures, notes } in lines {
+        let verb = if is_dry { "would be written to" } else { "written to" };
+        told.push(format!(
+            "{module}@{version}: {}, {} {verb} {file}",
+            counted(*checks, "check"),
+            counted(*collects, "collection")
+        ));
+        if *missing_fixtures > 0 {
+            told.push(format!(
+                "It is a {state} and stays one until each check has a test that passes and one that fails ({missing_fixtures} to write)."
+            ));
+        } else {
+            told.push(format!("It is a {state}; `tenantra module promote {module}@{version}` runs the gates."));
+        }
+        if !notes.is_empty() {
+            let mut table = grid(&["NOT BROUGHT OVER AS IT IS", "WHY"]);
+            for Note { subject, text } in notes {
+                table.add_row(vec![Cell::new(subject), Cell::new(text)]);
+            }
+            told.push(format!("\n{}\n", rendered(&table)));
+        }
+    }
+    told.join("\n")
+}
+
+fn category(name: &str) -> Result<Category, String> {
+    serde_json::from_value(serde_json::Value::String(name.to_owned())).map_err(|_| {
+        format!("there is no category '{name}': write one such as compliance, inventory, identity, network")
+    })
+}
