@@ -654,6 +654,19 @@ SELECT family, table_name, chain, conditions, target FROM nftables_rules WHERE h
 -- filters_without_a_policy_that_drops
 SELECT table_name, chain FROM nftables_rules WHERE hook IN ('input', 'forward') AND policy <> 'DROP' GROUP BY table_name, chain;
 
+-- === endpoints ===
+
+-- listeners_that_take_old_tls
+SELECT l.port, t.protocol, t.cipher FROM listening_ports l JOIN tls_endpoints t ON t.host = '127.0.0.1' AND t.port = l.port WHERE l.port = 443 AND t.protocol IN ('SSLv3', 'TLSv1', 'TLSv1.1');
+-- endpoints_with_weak_ciphers
+SELECT host, protocol, weak_cipher FROM tls_endpoints WHERE host = '127.0.0.1' AND port = 8443 AND weak_cipher IS NOT NULL;
+-- endpoints_whose_certificate_ends_soon
+SELECT e.host, e.common_name, e.not_valid_after FROM tls_endpoints e JOIN time t WHERE e.host = '127.0.0.1' AND e.port = 443 AND e.not_valid_after < t.unix_time + 30 * 86400;
+-- algorithms_that_ssh_should_not_offer
+SELECT host, software, macs FROM ssh_endpoints WHERE host = '127.0.0.1' AND port = 22 AND (macs LIKE '%hmac-md5%' OR ciphers LIKE '%-cbc%' OR kex_algorithms LIKE '%group1-sha1%');
+-- remote_desktops_without_nla
+SELECT host, protocol FROM rdp_endpoints WHERE host = '127.0.0.1' AND port = 3389 AND requires_nla = 0;
+
 -- === an image of Windows ===
 
 -- programs_of_windows

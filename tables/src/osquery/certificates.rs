@@ -76,7 +76,7 @@ fn parse(bytes: &[u8], path: &str) -> Vec<Row> {
 }
 
 /// What the tables of certificates show of each.
-pub(super) struct Facts {
+pub(crate) struct Facts {
     pub common_name: Option<String>,
     pub subject: String,
     pub issuer: String,
