@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use rust_embed::Embed;
-use sha2::{Digest as _, Sha256};
 
 use crate::bundle::Bundle;
 use crate::framework::Framework;
@@ -25,9 +24,10 @@ struct FrameworkFiles;
 pub struct Entry {
     /// The module.
     pub module: Module,
-    /// SHA-256 of the file's bytes, in hexadecimal: what makes a released version immutable.
+    /// SHA-256 of the file's bytes, or of the module that families made of it, in hexadecimal: what makes a released
+    /// version immutable.
     pub checksum: String,
-    /// `<category>/<slug>@<version>.yaml`.
+    /// `<category>/<slug>@<version>.yaml`, behind `families/<name>.yaml#` if a family made it.
     pub path: String,
 }
 
@@ -66,15 +66,10 @@ impl Catalog {
             }
         }
         let controls = load::controls(catalog.frameworks.values());
-        for (path, bytes) in modules {
-            match load::module(&path, &bytes, &controls) {
-                Ok(module) => {
-                    let checksum = hex::encode(Sha256::digest(&bytes));
-                    catalog.entries.push(Entry { module, checksum, path });
-                }
-                Err(Problems(found)) => problems.extend(found),
-            }
-        }
+        let files: Vec<(String, Vec<u8>)> = modules.into_iter().collect();
+        let (entries, found) = load::modules(&files, &controls);
+        catalog.entries = entries;
+        problems.extend(found);
         catalog.entries.sort_by(|a, b| (&a.module.slug, &a.module.version).cmp(&(&b.module.slug, &b.module.version)));
         for pair in catalog.entries.windows(2) {
             if pair[0].module.reference() == pair[1].module.reference() {

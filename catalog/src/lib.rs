@@ -7,6 +7,7 @@ pub mod bundle;
 mod catalog;
 pub mod envelope;
 pub mod facts;
+mod family;
 pub mod framework;
 pub mod import;
 pub mod lifecycle;

@@ -6,11 +6,18 @@ mod fixtures;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
+use crate::catalog::Entry;
+use crate::family::{self, Templates};
 use crate::framework::Framework;
 use crate::module::Module;
 use crate::problem::{Problem, Problems, Report};
 use crate::sql;
+
+/// Folders of `modules/` that are no category.
+const TEMPLATES: &str = "templates/";
+const FAMILIES: &str = "families/";
 
 /// Identifiers of the controls of each framework.
 pub type Controls = BTreeMap<String, BTreeSet<String>>;
@@ -45,10 +52,65 @@ pub fn framework(file: &str, bytes: &[u8]) -> Result<Framework, Problems> {
     report.into_result(framework)
 }
 
+/// Reads all files of `modules/`, each with its path below it: modules, and those that `families/` with the checks of
+/// `templates/` make. What is wrong with some is reported beside the others.
+pub fn modules(files: &[(String, Vec<u8>)], controls: &Controls) -> (Vec<Entry>, Vec<Problem>) {
+    let below = |folder: &'static str| files.iter().filter(move |(path, _)| path.starts_with(folder));
+    let (templates, mut problems) =
+        Templates::read(below(TEMPLATES).map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
+    let mut entries = Vec::new();
+    let mut take = |outcome: Result<Entry, Problems>| match outcome {
+        Ok(entry) => entries.push(entry),
+        Err(Problems(found)) => problems.extend(found),
+    };
+    for (path, bytes) in files.iter().filter(|(path, _)| !path.starts_with(TEMPLATES)) {
+        if !path.starts_with(FAMILIES) {
+            take(entry(path, bytes, &templates, controls));
+            continue;
+        }
+        match family::modules(path, bytes, &templates) {
+            Ok(made) => made.into_iter().for_each(|(label, document)| take(expanded(&label, document, controls))),
+            Err(found) => take(Err(found)),
+        }
+    }
+    (entries, problems)
+}
+
 /// Reads a module and checks all that can be checked without running it. `file` must end in
 /// `<category>/<slug>@<version>.yaml`.
 pub fn module(file: &str, bytes: &[u8], controls: &Controls) -> Result<Module, Problems> {
-    let module: Module = parse(file, bytes)?;
+    entry(file, bytes, &Templates::default(), controls).map(|entry| entry.module)
+}
+
+fn entry(file: &str, bytes: &[u8], templates: &Templates, controls: &Controls) -> Result<Entry, Problems> {
+    if bytes.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"families:")) {
+        let mut document: Value = parse(file, bytes)?;
+        family::checks(file, &mut document, templates)?;
+        return expanded(file, document, controls);
+    }
+    let module = checked(file, parse(file, bytes)?, controls)?;
+    Ok(Entry { module, checksum: hex::encode(Sha256::digest(bytes)), path: file.to_owned() })
+}
+
+/// A module that families made. It needs no list of its tables: its queries say them.
+fn expanded(file: &str, document: Value, controls: &Controls) -> Result<Entry, Problems> {
+    let checksum = hex::encode(Sha256::digest(family::canonical(&document)));
+    let mut module: Module = serde_json::from_value(document).map_err(|error| {
+        Problems(vec![Problem {
+            file: file.to_owned(),
+            field: String::new(),
+            wrong: error.to_string(),
+            advice: "compare it with a file that ships".to_owned(),
+        }])
+    })?;
+    let checks = module.checks.iter().flat_map(|check| [Some(&check.query), check.applies.as_ref()]);
+    let queries = checks.flatten().chain(module.collect.iter().map(|collect| &collect.query));
+    module.requires.tables =
+        queries.flat_map(|query| sql::references(query).tables).collect::<BTreeSet<_>>().into_iter().collect();
+    Ok(Entry { module: checked(file, module, controls)?, checksum, path: file.to_owned() })
+}
+
+fn checked(file: &str, module: Module, controls: &Controls) -> Result<Module, Problems> {
     let mut report = Report::of(file);
     names(&mut report, file, &module);
     documentation(&mut report, &module);
