@@ -151,6 +151,13 @@ pub struct Config {
     #[arg(long, env = "TENA_MAX_WAITING_AGENTS", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=200_000))]
     pub max_waiting_agents: u32,
 
+    /// Deprecated versions that each module keeps; older ones are retired.
+    #[arg(long, env = "TENA_MODULE_VERSIONS_KEPT", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=20))]
+    pub module_versions_kept: u32,
+    /// How long a module version stays schedulable after a newer one was released, in days.
+    #[arg(long, env = "TENA_MODULE_SUNSET_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub module_sunset_days: u32,
+
     /// E-mail of the platform's first super admin, made at the start if nobody has it.
     #[arg(long, env = "TENA_SEED_ADMIN_EMAIL")]
     pub seed_admin_email: Option<String>,
@@ -305,6 +312,14 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// How long module versions live on that a newer one has replaced.
+    pub fn succession(&self) -> store::modules::Succession {
+        store::modules::Succession {
+            kept: usize::try_from(self.module_versions_kept).unwrap_or(usize::MAX),
+            window: Duration::from_secs(u64::from(self.module_sunset_days) * 86_400),
+        }
     }
 
     /// How long an access token holds.

@@ -245,6 +245,10 @@ fn of_store(error: &store::Error) -> (StatusCode, &'static str) {
     match error {
         E::NotFound(_) | E::UnknownTenant(_) => (StatusCode::NOT_FOUND, "not_found"),
         E::Exists(_) | E::NodeOfCluster => (StatusCode::CONFLICT, "conflict"),
+        E::ReleasedChanged { .. } => (StatusCode::CONFLICT, "released"),
+        E::WrongState { .. } => (StatusCode::CONFLICT, "wrong_state"),
+        E::NoGates { .. } => (StatusCode::CONFLICT, "gates_missing"),
+        E::NotSchedulable(_) => (StatusCode::CONFLICT, "not_schedulable"),
         E::SlugRetained { .. } | E::BeingPurged => (StatusCode::CONFLICT, "slug_retained"),
         E::SnapshotMismatch { .. } => (StatusCode::CONFLICT, "snapshot_mismatch"),
         E::Slug { .. } | E::Invalid(_) | E::UnknownModule { .. } | E::InvalidResult { .. } => {

@@ -11,6 +11,7 @@ pub mod events;
 pub mod http;
 pub mod jobs;
 pub mod metrics;
+pub mod modules;
 pub mod results;
 pub mod seed;
 mod serve;

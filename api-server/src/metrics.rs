@@ -26,7 +26,7 @@ struct RouteLabels {
     route: String,
 }
 
-/// Labels of a module's run; both come from the embedded catalog, never from the agent alone.
+/// Labels of a module's run; both come from the catalog, never from the agent alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RunLabels {
     slug: String,

@@ -172,13 +172,23 @@ async fn enrol(app: &App, right: Right, host: &AdminEnrollRequest, key: &[u8; 32
     // The baseline of every enabled module; how its results come in is the same as of any other run.
     let first_jobs: Vec<NewJob> = app
         .modules
+        .snapshot()?
         .baseline(spec)
         .map(|module| {
             let version = module.version.to_string();
             NewJob::now(enrolled.agent_id, &module.slug, &version, module.profile, "enrolled")
         })
         .collect();
-    store::jobs::enqueue(&mut tx, &first_jobs).await?;
+    if let Err(error) = store::jobs::enqueue(&mut tx, &first_jobs).await {
+        return Err(match error {
+            // Retired since the catalog was read here.
+            store::Error::NotSchedulable(_) => {
+                app.modules.refresh(&app.db).await?;
+                Error::Unavailable("The catalog has just changed. Try again in a moment.")
+            }
+            other => other.into(),
+        });
+    }
     let entry = audit::Entry {
         actor: format!("agent:{}", enrolled.agent_id),
         action: "agent.enrolled".to_owned(),

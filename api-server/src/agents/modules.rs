@@ -1,20 +1,23 @@
-//! What an agent may run: the embedded catalog, cut to what the tenant's plan and spec enable, as a signed bundle.
+//! What agents may run: the catalog as the database has it, cut to what the tenant's plan and spec enable, as a signed
+//! bundle. The catalog is read anew when it changes (`jobs::catalog`), not for each request.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use catalog::{
-    Catalog,
     bundle::{Bundle, SignedBundle},
-    module::{Module, Profile},
+    lifecycle::State,
+    module::{Module, Os, Profile},
     wire::AgentConfig,
 };
+use chrono::Utc;
 use crds::{scan_schedule::ScanProfile, tenant::TenantSpec};
 use ed25519_dalek::{SigningKey, pkcs8::DecodePrivateKey};
 use sha2::{Digest, Sha256};
+use store::{Db, modules::Schedulable};
 
 use crate::{
     error::{Error, Result},
@@ -23,14 +26,15 @@ use crate::{
 
 /// Different sets of modules kept signed. Most tenants share one of a few sets; a set is some hundred KiB.
 const MAX_BUNDLES: usize = 64;
+const NOT_READ: &str = "The catalog has not been read from the database yet. Try again in a moment.";
 
 /// The catalog and its signed bundles.
 #[derive(Debug)]
 pub struct Modules {
-    catalog: Catalog,
     key: SigningKey,
     public_key: String,
     poll_seconds: u32,
+    served: RwLock<Option<Arc<Snapshot>>>,
     bundles: Mutex<HashMap<Vec<String>, Arc<SignedBundle>>>,
 }
 
@@ -40,21 +44,76 @@ pub enum StartError {
     /// The key is none.
     #[error("TENA_BUNDLE_KEY is not an Ed25519 key in PKCS#8 PEM; `openssl genpkey -algorithm ed25519` makes one")]
     Key(#[source] ed25519_dalek::pkcs8::Error),
-    /// The catalog in this program is broken.
-    #[error("the embedded catalog cannot be read: {0}")]
-    Catalog(String),
+}
+
+/// Every module version that may run, as it was at one moment.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    fingerprint: String,
+    versions: Vec<Schedulable>,
+}
+
+impl Snapshot {
+    /// The newest released version of every module, by slug.
+    pub fn current(&self) -> impl Iterator<Item = &Module> {
+        self.versions
+            .chunk_by(|a, b| a.module.slug == b.module.slug)
+            .filter_map(|versions| versions.iter().rfind(|one| one.state == State::Released))
+            .map(|one| &one.module)
+    }
+
+    /// The newest released version of a module.
+    pub fn newest(&self, slug: &str) -> Option<&Module> {
+        self.versions.iter().rfind(|one| one.module.slug == slug && one.state == State::Released).map(|one| &one.module)
+    }
+
+    /// The newest released version of each module that the tenant may use.
+    pub fn enabled<'a>(&'a self, spec: &'a TenantSpec) -> impl Iterator<Item = &'a Module> {
+        self.current().filter(|module| is_module_enabled(spec, module))
+    }
+
+    /// What runs on an agent without being asked for: every enabled module up to the tenant's profile that is made for Linux,
+    /// which every agent runs on. Those for Windows are for disks that someone mounts.
+    pub fn baseline<'a>(&'a self, spec: &'a TenantSpec) -> impl Iterator<Item = &'a Module> {
+        let most = profile(spec);
+        self.enabled(spec).filter(move |module| module.profile <= most && module.platforms.os.contains(&Os::Linux))
+    }
+
+    /// Why no job for this version is handed to the tenant's agents; none if one may be.
+    pub fn refusal(&self, spec: &TenantSpec, slug: &str, version: &str) -> Option<String> {
+        let found =
+            self.versions.iter().find(|one| one.module.slug == slug && one.module.version.to_string() == version);
+        match found {
+            Some(one) if !one.state.is_schedulable(one.sunset_at, Utc::now()) => {
+                Some(format!("{slug} {version} is past its sunset"))
+            }
+            Some(one) if !is_module_enabled(spec, &one.module) => {
+                Some(format!("{slug} is not enabled for the tenant, by its plan or its spec"))
+            }
+            Some(_) => None,
+            None => Some(format!("{slug} {version} is not in the catalog, or not released, or retired")),
+        }
+    }
+
+    /// What a bundle for the tenant holds: of every enabled module the versions that may run.
+    fn bundled<'a>(&'a self, spec: &'a TenantSpec) -> impl Iterator<Item = &'a Module> {
+        let now = Utc::now();
+        self.versions
+            .iter()
+            .filter(move |one| one.state.is_schedulable(one.sunset_at, now) && is_module_enabled(spec, &one.module))
+            .map(|one| &one.module)
+    }
 }
 
 impl Modules {
-    /// Reads the embedded catalog.
+    /// Nothing is read yet.
     ///
     /// # Errors
-    /// The key or the catalog cannot be used.
+    /// The key cannot be used.
     pub fn new(key_pem: &str, poll_seconds: u32) -> Result<Self, StartError> {
         let key = SigningKey::from_pkcs8_pem(key_pem).map_err(StartError::Key)?;
-        let catalog = Catalog::embedded().map_err(|error| StartError::Catalog(crate::error::chain(&error)))?;
         let public_key = BASE64_STANDARD.encode(key.verifying_key().as_bytes());
-        Ok(Self { catalog, key, public_key, poll_seconds, bundles: Mutex::default() })
+        Ok(Self { key, public_key, poll_seconds, served: RwLock::default(), bundles: Mutex::default() })
     }
 
     /// Base64 of the key that agents pin.
@@ -62,20 +121,44 @@ impl Modules {
         &self.public_key
     }
 
-    /// The modules that the tenant may use.
-    pub fn enabled<'a>(&'a self, spec: &'a TenantSpec) -> impl Iterator<Item = &'a Module> {
-        self.catalog.latest().map(|entry| &entry.module).filter(|module| is_module_enabled(spec, module))
+    /// Reads the catalog if it has changed; says whether it had.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn refresh(&self, db: &Db) -> Result<bool> {
+        let mut tx = db.platform().await?;
+        // First: what changes after it is seen by the next look.
+        let fingerprint = store::modules::fingerprint(&mut tx).await?;
+        if self.known().is_some_and(|snapshot| snapshot.fingerprint == fingerprint) {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        let served = store::modules::schedulable(&mut tx).await?;
+        tx.rollback().await?;
+        for module in &served.unreadable {
+            tracing::warn!(%module, "a module of the catalog is left out: a newer program wrote it");
+        }
+        tracing::info!(versions = served.versions.len(), "the catalog was read");
+        let snapshot = Arc::new(Snapshot { fingerprint, versions: served.versions });
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+        Ok(true)
     }
 
-    /// The module of that slug and version, if this program has it.
-    pub fn get(&self, slug: &str, version: &str) -> Option<&Module> {
-        self.catalog.module(slug, Some(version)).map(|entry| &entry.module)
+    fn known(&self) -> Option<Arc<Snapshot>> {
+        self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What runs on an agent without being asked for: every enabled module up to the tenant's profile.
-    pub fn baseline<'a>(&'a self, spec: &'a TenantSpec) -> impl Iterator<Item = &'a Module> {
-        let most = profile(spec);
-        self.enabled(spec).filter(move |module| module.profile <= most)
+    /// The catalog as it was read last.
+    ///
+    /// # Errors
+    /// It was not read yet.
+    pub fn snapshot(&self) -> Result<Arc<Snapshot>> {
+        self.known().ok_or(Error::Unavailable(NOT_READ))
+    }
+
+    /// What is missing before agents can be served, in a sentence.
+    pub fn problem(&self) -> Option<&'static str> {
+        self.known().is_none().then_some("the catalog has not been read yet")
     }
 
     /// How the tenant's agents behave; the bundle is left out where the agent has it.
@@ -99,11 +182,13 @@ impl Modules {
     }
 
     fn bundle(&self, spec: &TenantSpec) -> Result<Arc<SignedBundle>> {
-        let set: Vec<String> = self.enabled(spec).map(Module::reference).collect();
+        let snapshot = self.snapshot()?;
+        // What was released does not change, so the names say all.
+        let set: Vec<String> = snapshot.bundled(spec).map(Module::reference).collect();
         if let Some(known) = self.bundles.lock().unwrap_or_else(PoisonError::into_inner).get(&set) {
             return Ok(known.clone());
         }
-        let signed = catalog::bundle::sign(&Bundle::of(self.enabled(spec)), &self.key).map_err(Error::internal)?;
+        let signed = catalog::bundle::sign(&Bundle::of(snapshot.bundled(spec)), &self.key).map_err(Error::internal)?;
         let signed = Arc::new(signed);
         let mut bundles = self.bundles.lock().unwrap_or_else(PoisonError::into_inner);
         if bundles.len() >= MAX_BUNDLES {

@@ -75,15 +75,43 @@ async fn first_look(app: &App, call: &AgentCall, request: &PollRequest) -> Resul
         store::jobs::renew(&mut tx, call.agent_id, &request.running, LEASE).await?;
     }
     let leased = store::jobs::lease(&mut tx, call.agent_id, request.max_jobs.min(MAX_JOBS), LEASE).await?;
+    let jobs = handed_out(app, call, &mut tx, leased).await?;
     tx.commit().await?;
-    Ok((leased.into_iter().map(job).collect(), rejected))
+    Ok((jobs, rejected))
 }
 
 async fn lease(app: &App, call: &AgentCall, max_jobs: u32) -> Result<Vec<AgentJob>> {
     let mut tx = app.db.tenant::<Write>(&call.tenant).await?;
     let leased = store::jobs::lease(&mut tx, call.agent_id, max_jobs.min(MAX_JOBS), LEASE).await?;
+    let jobs = handed_out(app, call, &mut tx, leased).await?;
     tx.commit().await?;
-    Ok(leased.into_iter().map(job).collect())
+    Ok(jobs)
+}
+
+/// The leased jobs that the agent gets. Between its queueing and now a module may have been retired, or taken from the
+/// tenant; such a job is failed with the reason. One that an agent already works on is not asked about again.
+async fn handed_out(
+    app: &App,
+    call: &AgentCall,
+    tx: &mut store::TenantTx<Write>,
+    leased: Vec<LeasedJob>,
+) -> Result<Vec<AgentJob>> {
+    if leased.is_empty() {
+        return Ok(Vec::new());
+    }
+    let snapshot = app.modules.snapshot()?;
+    let (mut jobs, mut refused) = (Vec::with_capacity(leased.len()), Vec::new());
+    for one in leased {
+        match snapshot.refusal(&call.resource.spec, &one.module, &one.version) {
+            Some(reason) => refused.push((one.job_id, reason)),
+            None => jobs.push(job(one)),
+        }
+    }
+    for (job_id, reason) in &refused {
+        tracing::info!(%job_id, %reason, "a job is not handed out");
+    }
+    store::jobs::refuse(tx, &refused).await?;
+    Ok(jobs)
 }
 
 fn job(leased: LeasedJob) -> AgentJob {

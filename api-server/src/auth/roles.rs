@@ -125,6 +125,10 @@ permissions! {
     ReadAgents Tenant "agents.read": Readonly User Manager Admin MspAdmin SuperAdmin;
     /// Enrols and removes agents, makes enrolment tokens.
     ManageAgents Tenant "agents.manage": Admin MspAdmin SuperAdmin;
+    /// Sees the modules that the catalog has and the tenant may use.
+    ReadModules Tenant "modules.read": Readonly User Manager Admin MspAdmin SuperAdmin;
+    /// Chooses the tenant's modules.
+    ManageModules Tenant "modules.manage": Admin MspAdmin SuperAdmin;
     /// Sees who belongs to the tenant.
     ReadUsers Tenant "users.read": Manager Admin MspAdmin SuperAdmin;
     /// Makes users, up to the role that the caller's own may give.
@@ -133,6 +137,8 @@ permissions! {
     ReadTenant Tenant "tenant.read": BillingViewer Readonly User Manager Admin MspAdmin SuperAdmin;
     /// Lists every tenant and sees their conditions.
     ReadTenants Platform "tenants.read": SuperAdmin;
+    /// Adds modules to the catalog and moves them through their states.
+    ManageCatalog Platform "catalog.manage": SuperAdmin;
     /// Makes and removes tenants.
     ManageTenants Platform "tenants.manage": SuperAdmin;
 }

@@ -28,6 +28,7 @@ use crate::{auth::cookies, error::ErrorBody, http::router, state::App};
         (name = "users", description = "People of a tenant"),
         (name = "tenants", description = "Tenants, through their custom resource"),
         (name = "agents", description = "Agents: enrolment, work, results"),
+        (name = "modules", description = "The catalog: what can be scanned"),
         (name = "results", description = "What was found"),
         (name = "live", description = "What changes, as it changes"),
         (name = "system", description = "The installation itself"),

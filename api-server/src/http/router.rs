@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     events,
     http::{body::LIMIT_BYTES, etag, openapi, security, timeout, trace, ui},
-    results,
+    modules, results,
     state::App,
     system, tenants, users,
 };
@@ -38,6 +38,7 @@ pub fn v1() -> OpenApiRouter<App> {
         .merge(users::routes::router())
         .merge(tenants::routes::router())
         .merge(agents::routes::router())
+        .merge(modules::routes::router())
         .merge(results::router())
         .routes(routes!(events::stream_events))
         .routes(routes!(system::version))

@@ -1,6 +1,7 @@
 //! Background work. Each task is owned by the server, has a bound on what it takes at once, and ends when told to.
 
 pub mod admins;
+pub mod catalog;
 pub mod dispatch;
 pub mod leases;
 pub mod rollups;
@@ -12,6 +13,7 @@ use crate::state::App;
 /// Starts every task.
 pub fn spawn(app: &App, tasks: &mut JoinSet<()>) {
     tasks.spawn(admins::run(app.clone()));
+    tasks.spawn(catalog::run(app.clone()));
     tasks.spawn(dispatch::run(app.clone()));
     tasks.spawn(leases::run(app.clone()));
     tasks.spawn(rollups::run(app.clone()));

@@ -46,6 +46,9 @@ pub async fn readyz(State(app): State<App>) -> Response {
     if let Some(problem) = app.tenants.problem().await {
         missing.push(problem.to_owned());
     }
+    if let Some(problem) = app.modules.problem() {
+        missing.push(problem.to_owned());
+    }
     if app.shutdown.is_cancelled() {
         missing.push("the program is ending".to_owned());
     }

@@ -35,6 +35,7 @@ pub struct Fixture {
     pub owner: OwnerDb,
     pub base: String,
     pub http: reqwest::Client,
+    owner_url: String,
     environment: Vec<(String, String)>,
     process: Mutex<Option<Child>>,
     _postgres: Postgres,
@@ -94,6 +95,7 @@ impl Fixture {
             owner,
             base: format!("http://{listen}"),
             http: reqwest::Client::builder().timeout(Duration::from_mins(1)).build()?,
+            owner_url: url("tenantra_owner")?,
             environment,
             process: Mutex::new(None),
             _postgres: postgres,
@@ -154,6 +156,11 @@ impl Fixture {
         })
         .await?;
         Ok(row.tenant)
+    }
+
+    /// The URL of the database as its owner, for looking at rows.
+    pub fn owner_url(&self) -> String {
+        self.owner_url.clone()
     }
 
     /// The database as the API's login sees it.

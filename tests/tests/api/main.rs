@@ -7,6 +7,7 @@ mod agents;
 mod attacks;
 mod fixture;
 mod kubernetes;
+mod modules;
 mod people;
 mod restarts;
 mod results;

@@ -18,7 +18,7 @@ use crate::installation::Installation;
 fn version(minor: u64) -> Entry {
     let catalog = Catalog::embedded().unwrap();
     let mut entry = catalog.module("linux-cron", None).unwrap().clone();
-    entry.module.slug = "lifecycle".to_owned();
+    "lifecycle".clone_into(&mut entry.module.slug);
     entry.module.version = Version::new(1, minor, 0);
     entry.checksum = format!("checksum of {minor}");
     entry

@@ -400,6 +400,129 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/modules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists modules, by slug. */
+        get: operations["get_modules"];
+        put?: never;
+        /** Stores a module as a draft, or another content of one that is not released. */
+        post: operations["post_modules"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/modules/{slug}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows a module in full. */
+        get: operations["get_modules_by_slug"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/modules/{slug}/enablement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Switches a module on or off for the tenant, in its resource. `If-Match` takes the tenant's version last read. */
+        put: operations["put_modules_by_slug_enablement"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/modules/{slug}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the versions of a module, newest first. */
+        get: operations["get_modules_by_slug_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/modules/{slug}/versions/{version}/deprecate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Deprecates a released version until its sunset, or moves the sunset of a deprecated one. */
+        post: operations["post_modules_by_slug_versions_by_version_deprecate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/modules/{slug}/versions/{version}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes a version one step towards its release: from draft to qa, from qa to released. Its quality gates have to be on
+         *     record; a release deprecates its predecessors.
+         */
+        post: operations["post_modules_by_slug_versions_by_version_promote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/modules/{slug}/versions/{version}/retire": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Retires a deprecated version before its sunset. Running jobs finish, results stay. */
+        post: operations["post_modules_by_slug_versions_by_version_retire"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/overview": {
         parameters: {
             query?: never;
@@ -792,6 +915,13 @@ export interface components {
              */
             changed_at: string;
         };
+        /** @description What a version changed. */
+        ChangelogEntry: {
+            /** @description The version. */
+            version: string;
+            /** @description What is different for a user. */
+            text: string;
+        };
         /** @description The verdict of one check. */
         CheckVerdict: {
             /** @description The check's id within its module. */
@@ -801,27 +931,24 @@ export interface components {
             /** @description Why, where the verdict alone does not say it (always with `error`). */
             message?: string | null;
         };
-        /** @description The current verdict of a check. */
+        /** @description A check of a module. */
         CheckView: {
-            /** @description Slug of the module. */
-            module: string;
-            /** @description The version that decided it. */
-            module_version: string;
-            /** @description The check. */
-            check: string;
-            /** @description Its title. */
+            /** @description Unique in the module. */
+            id: string;
+            /** @description What it asks for. */
             title: string;
-            /** @description critical, high, medium or low. */
-            severity: string;
-            /** @description pass, fail, `not_applicable` or error. */
-            verdict: string;
-            /** @description Why, where the verdict alone does not say it. */
-            message?: string | null;
-            /**
-             * Format: date-time
-             * @description Since when.
-             */
-            changed_at: string;
+            /** @description How bad a failure is. */
+            severity: components["schemas"]["Severity"];
+            /** @description Why it matters. */
+            rationale: string;
+            /** @description What to do about a failure. */
+            remediation: string;
+            /** @description Selects what fails. */
+            query: string;
+            /** @description Framework to identifiers of its controls. */
+            controls: {
+                [key: string]: string[];
+            };
         };
         /** @description A condition by the rules of kstatus. */
         ConditionView: {
@@ -908,6 +1035,19 @@ export interface components {
              * @description The last score of that day.
              */
             score?: number | null;
+        };
+        /** @description Until when a version still runs. */
+        Deprecation: {
+            /**
+             * Format: date-time
+             * @description RFC 3339; in the future.
+             */
+            sunset_at: string;
+        };
+        /** @description Whether the tenant uses a module. */
+        Enablement: {
+            /** @description True to use it. */
+            enabled: boolean;
         };
         /** @description Why an agent may join. Its `Debug` shows no secret. */
         EnrollCredential: {
@@ -1172,6 +1312,31 @@ export interface components {
              */
             failed: number;
         };
+        /** @description What one quality gate said. */
+        Gate: {
+            /** @description `lint`, `fixtures`, `budget`, `determinism`. */
+            name: string;
+            /** @description Whether it was passed. */
+            passed: boolean;
+            /** @description What was measured, or what is wrong. */
+            detail: string;
+        };
+        /** @description What the quality gates said of one content of a version; on record beside it. */
+        GateReport: {
+            /** @description SHA-256 of the file that was looked at, in hexadecimal. */
+            checksum: string;
+            /** @description Whether every gate was passed. */
+            passed: boolean;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description The program that looked, with its version. */
+            by: string;
+            /** @description Each gate. */
+            gates: components["schemas"]["Gate"][];
+        };
         /** @description `POST /v1/agents/heartbeat`, for agents that cannot poll. */
         HeartbeatRequest: {
             /** @description How the agent is. */
@@ -1256,6 +1421,80 @@ export interface components {
             /** @description Their roles. */
             roles: components["schemas"]["RoleView"][];
             tenant?: components["schemas"]["TenantLabel"] | null;
+        };
+        /** @description A module with all that a person needs to decide about it. */
+        ModuleDetail: components["schemas"]["ModuleView"] & {
+            /** @description What it does. */
+            description: string;
+            /** @description What must be true of the host. */
+            prerequisites: string;
+            /** @description What it does not see. */
+            limits: string;
+            /** @description What it reads, and why it needs to. */
+            privileges: string;
+            /** @description What kind of data leaves the host. */
+            data_sensitivity: string;
+            /** @description Whether it needs root. */
+            needs_root: boolean;
+            /** @description Tables that its queries read. */
+            tables: string[];
+            /**
+             * Format: int64
+             * @description Most seconds of a run.
+             */
+            max_seconds: number;
+            /** @description JSON Schema of its parameters. */
+            parameters: Record<string, never>;
+            /** @description What it decides. */
+            check_list: components["schemas"]["CheckView"][];
+            /** @description The facts it keeps. */
+            collects: string[];
+            /** @description What each version changed, newest first. */
+            changelog: components["schemas"]["ChangelogEntry"][];
+        };
+        /** @description A module, by its newest version that the caller may see. */
+        ModuleView: {
+            /**
+             * @description Unique.
+             * @example linux-sshd-hardening
+             */
+            slug: string;
+            /** @description What people read. */
+            title: string;
+            /**
+             * @description What it belongs to.
+             * @example compliance
+             */
+            category: string;
+            /**
+             * @description The version shown: the newest released one, else the newest.
+             * @example 1.0.0
+             */
+            version: string;
+            /** @description Where that version stands. */
+            state: components["schemas"]["State"];
+            /**
+             * @description What a run may take.
+             * @example baseline_fast
+             */
+            profile: string;
+            /**
+             * Format: int64
+             * @description Its checks.
+             */
+            checks: number;
+            /**
+             * Format: date-time
+             * @description When it stops to be schedulable; only of a deprecated version.
+             */
+            sunset_at?: string | null;
+            /** @description Whether the tenant of the request may use it; absent where no tenant was named. */
+            enabled?: boolean | null;
+        };
+        /** @description A module to be stored as a draft. */
+        NewDraft: {
+            /** @description The module's YAML, as `tenantra module show -o yaml` gives it. */
+            document: string;
         };
         /** @description Open findings by severity. */
         OpenFindings: {
@@ -1628,6 +1867,63 @@ export interface components {
             page_size: number;
         };
         /** @description One page of a list. */
+        Paged_ModuleView: {
+            /** @description The rows of this page. */
+            items: {
+                /**
+                 * @description Unique.
+                 * @example linux-sshd-hardening
+                 */
+                slug: string;
+                /** @description What people read. */
+                title: string;
+                /**
+                 * @description What it belongs to.
+                 * @example compliance
+                 */
+                category: string;
+                /**
+                 * @description The version shown: the newest released one, else the newest.
+                 * @example 1.0.0
+                 */
+                version: string;
+                /** @description Where that version stands. */
+                state: components["schemas"]["State"];
+                /**
+                 * @description What a run may take.
+                 * @example baseline_fast
+                 */
+                profile: string;
+                /**
+                 * Format: int64
+                 * @description Its checks.
+                 */
+                checks: number;
+                /**
+                 * Format: date-time
+                 * @description When it stops to be schedulable; only of a deprecated version.
+                 */
+                sunset_at?: string | null;
+                /** @description Whether the tenant of the request may use it; absent where no tenant was named. */
+                enabled?: boolean | null;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list.
+             */
+            total: number;
+            /**
+             * Format: int32
+             * @description The page, from 1.
+             */
+            page: number;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+        };
+        /** @description One page of a list. */
         Paged_RunView: {
             /** @description The rows of this page. */
             items: {
@@ -1872,6 +2168,70 @@ export interface components {
              */
             page_size: number;
         };
+        /** @description One page of a list. */
+        Paged_VersionView: {
+            /** @description The rows of this page. */
+            items: {
+                /** @description Slug of the module. */
+                module: string;
+                /** @description The version. */
+                version: string;
+                /** @description Where it stands. */
+                state: components["schemas"]["State"];
+                /** @description Whether a job for it may be queued. */
+                schedulable: boolean;
+                /** @description SHA-256 of its file. */
+                checksum: string;
+                /** @description What a run may take. */
+                profile: string;
+                /**
+                 * Format: int64
+                 * @description Its checks.
+                 */
+                checks: number;
+                /**
+                 * Format: date-time
+                 * @description When it stops to be schedulable.
+                 */
+                sunset_at?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When it came.
+                 */
+                created_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it was released.
+                 */
+                released_at?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When it was deprecated.
+                 */
+                deprecated_at?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When it was retired.
+                 */
+                retired_at?: string | null;
+                gates?: components["schemas"]["GateReport"] | null;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list.
+             */
+            total: number;
+            /**
+             * Format: int32
+             * @description The page, from 1.
+             */
+            page: number;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+        };
         /** @description `POST /v1/agents/jobs/next`; held until there is a job or `wait_seconds` are over. */
         PollRequest: {
             /**
@@ -2081,6 +2441,11 @@ export interface components {
             /** @description Base64 of the packed bytes: JSON of the bundle, compressed with zstd. */
             content: string;
         };
+        /**
+         * @description Where a module version stands; ordered, the first step first.
+         * @enum {string}
+         */
+        State: "draft" | "qa" | "released" | "deprecated" | "retired";
         /** @description One envelope and the job it answers. */
         SubmittedResult: {
             /**
@@ -2347,6 +2712,52 @@ export interface components {
         Version: {
             /** @description Semantic version. */
             version: string;
+        };
+        /** @description A version of a module. */
+        VersionView: {
+            /** @description Slug of the module. */
+            module: string;
+            /** @description The version. */
+            version: string;
+            /** @description Where it stands. */
+            state: components["schemas"]["State"];
+            /** @description Whether a job for it may be queued. */
+            schedulable: boolean;
+            /** @description SHA-256 of its file. */
+            checksum: string;
+            /** @description What a run may take. */
+            profile: string;
+            /**
+             * Format: int64
+             * @description Its checks.
+             */
+            checks: number;
+            /**
+             * Format: date-time
+             * @description When it stops to be schedulable.
+             */
+            sunset_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When it came.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was released.
+             */
+            released_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was deprecated.
+             */
+            deprecated_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was retired.
+             */
+            retired_at?: string | null;
+            gates?: components["schemas"]["GateReport"] | null;
         };
     };
     responses: never;
@@ -4363,6 +4774,766 @@ export interface operations {
             };
             /** @description There is no such thing, or it belongs to another tenant */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_modules: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Of this category.
+                 * @example compliance
+                 */
+                category?: string;
+                /** @description With a version in this state; left out, with one that may run. draft and qa only for platform administrators. */
+                state?: "draft" | "qa" | "released" | "deprecated" | "retired";
+                /** @description Those that the tenant may use, or may not. */
+                enabled?: boolean;
+                /** @description Contained in slug or title. */
+                q?: string;
+                /** @description From 1. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Paged_ModuleView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_modules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDraft"];
+            };
+        };
+        responses: {
+            /** @description The draft was there and has this content now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionView"];
+                };
+            };
+            201: {
+                headers: {
+                    /** @description Its versions */
+                    location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The version is released */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The content type is not one that the route takes */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body does not fit; an unknown field is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_modules_by_slug: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModuleDetail"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    put_modules_by_slug_enablement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Enablement"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModuleDetail"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A GitOps tool manages the tenant, or a pattern of its spec decides otherwise */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The tenant has changed since it was read */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The content type is not one that the route takes */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body does not fit; an unknown field is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_modules_by_slug_versions: {
+        parameters: {
+            query?: {
+                /** @description From 1. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Paged_VersionView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_modules_by_slug_versions_by_version_deprecate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Deprecation"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Its state does not allow it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The content type is not one that the route takes */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body does not fit; an unknown field is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_modules_by_slug_versions_by_version_promote: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Its state does not allow it, or its gates are not on record */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_modules_by_slug_versions_by_version_retire: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Its state does not allow it */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

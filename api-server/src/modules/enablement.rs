@@ -1,0 +1,160 @@
+//! Which modules a tenant has is said by its resource, `spec.modules`; a switch here writes it there.
+
+use crds::{
+    names::{ANNOTATION_CHANGED_BY, API as FIELD_MANAGER},
+    tenant::{Modules, Tenant},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+use std::time::Duration;
+use store::{Write, audit};
+use uuid::Uuid;
+
+use crate::{
+    auth::Scope,
+    error::{Error, Result},
+    state::App,
+    tenants::{
+        gitops,
+        plan::{self, Feature},
+    },
+};
+
+/// One call to an API server that is next door.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Somebody else may write the same tenant at the same moment.
+const ATTEMPTS: u32 = 4;
+
+/// Switches a module on or off for the tenant; what is so already is left alone. `if_match` is the tenant's version that
+/// the caller has seen.
+///
+/// # Errors
+/// The module is not in the catalog, the plan lets the tenant choose none, a GitOps tool manages the tenant, or a pattern
+/// of its spec decides otherwise.
+pub async fn set(
+    app: &App,
+    scope: &Scope,
+    slug: &str,
+    enabled: bool,
+    if_match: Option<&str>,
+    actor: Uuid,
+) -> Result<()> {
+    let snapshot = app.modules.snapshot()?;
+    let module = snapshot.newest(slug).ok_or(Error::NotFound("module"))?;
+    let name = scope.tenant.slug.as_str();
+    let api: Api<Tenant> = Api::all(app.kube.clone());
+    for attempt in 1.. {
+        let tenant = limited(api.get(name)).await?;
+        let version = tenant.resource_version();
+        if if_match.is_some() && if_match != version.as_deref() {
+            return Err(Error::PreconditionFailed("tenant"));
+        }
+        if !plan::has(&tenant.spec, Feature::ModuleControl) {
+            let feature = Feature::ModuleControl.key();
+            return Err(Error::FeatureNotInPlan { plan: plan::name(tenant.spec.plan).to_owned(), feature });
+        }
+        if let Some(manager) = gitops::manager(&tenant) {
+            return Err(Error::ManagedByGitops { kind: "Tenant", name: name.to_owned(), manager });
+        }
+        if plan::is_module_enabled(&tenant.spec, module) == enabled {
+            return Ok(());
+        }
+        let chosen = choose(tenant.spec.modules.clone().unwrap_or_default(), slug, enabled, |chosen| {
+            let mut spec = tenant.spec.clone();
+            spec.modules = Some(chosen.clone());
+            plan::is_module_enabled(&spec, module)
+        })?;
+        let patch = json!({
+            "metadata": { "resourceVersion": version, "annotations": { ANNOTATION_CHANGED_BY: actor } },
+            "spec": { "modules": { "enable": chosen.enable, "disable": chosen.disable } },
+        });
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        match limited(api.patch(name, &parameters, &Patch::Merge(&patch))).await {
+            Ok(written) => {
+                app.tenants.wait_for(name, written.resource_version().as_deref()).await;
+                return note(app, scope, slug, enabled, actor).await;
+            }
+            Err(Error::Kubernetes(kube::Error::Api(refusal)))
+                if refusal.code == 409 && if_match.is_none() && attempt < ATTEMPTS => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::PreconditionFailed("tenant"))
+}
+
+/// The lists with the module switched. Patterns that people wrote stay as they are: `disable` wins over `enable`, so only
+/// this module's own name is added or taken away.
+fn choose(mut chosen: Modules, slug: &str, enabled: bool, is_enabled: impl Fn(&Modules) -> bool) -> Result<Modules> {
+    if !enabled {
+        chosen.disable.push(slug.to_owned());
+        return Ok(chosen);
+    }
+    chosen.disable.retain(|pattern| pattern != slug);
+    if !is_enabled(&chosen) {
+        chosen.enable.push(slug.to_owned());
+    }
+    if is_enabled(&chosen) {
+        return Ok(chosen);
+    }
+    let patterns = chosen.disable.join(", ");
+    Err(Error::Conflict(format!(
+        "A pattern in the tenant's spec.modules.disable ({patterns}) names {slug} too. Change the pattern first."
+    )))
+}
+
+async fn note(app: &App, scope: &Scope, slug: &str, enabled: bool, actor: Uuid) -> Result<()> {
+    let mut tx = app.db.tenant::<Write>(&scope.tenant).await?;
+    let entry = audit::Entry {
+        actor: format!("user:{actor}"),
+        action: if enabled { "module.enabled" } else { "module.disabled" }.to_owned(),
+        subject: slug.to_owned(),
+        details: json!({}),
+    };
+    audit::write(&mut tx, &entry).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn limited<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(LIMIT, call).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Error::Unavailable("The Kubernetes API server does not answer. Try again in a moment.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catalog::Catalog;
+    use crds::tenant::TenantSpec;
+
+    use super::*;
+
+    fn switched(enable: &[&str], disable: &[&str], enabled: bool) -> Option<(Vec<String>, Vec<String>)> {
+        let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let catalog = Catalog::embedded().expect("the catalog");
+        let module = &catalog.module("linux-cron", None).expect("the module").module;
+        let before = Modules { enable: own(enable), disable: own(disable) };
+        let is_enabled = |modules: &Modules| {
+            let json = serde_json::json!({ "displayName": "A", "plan": "Pro", "modules": modules });
+            let spec: TenantSpec = serde_json::from_value(json).expect("a spec");
+            plan::is_module_enabled(&spec, module)
+        };
+        choose(before, "linux-cron", enabled, is_enabled).ok().map(|after| (after.enable, after.disable))
+    }
+
+    #[test]
+    fn a_switch_adds_or_takes_away_one_name_and_leaves_patterns_alone() {
+        let lists = |enable: &[&str], disable: &[&str]| {
+            let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+            Some((own(enable), own(disable)))
+        };
+        assert_eq!(switched(&[], &[], false), lists(&[], &["linux-cron"]));
+        assert_eq!(switched(&[], &["linux-cron"], true), lists(&[], &[]));
+        assert_eq!(switched(&["inventory"], &[], true), lists(&["inventory", "linux-cron"], &[]));
+        assert_eq!(switched(&["linux-*"], &[], false), lists(&["linux-*"], &["linux-cron"]));
+        assert_eq!(switched(&["linux-*"], &["linux-cron", "x"], true), lists(&["linux-*"], &["x"]));
+        assert_eq!(switched(&[], &["linux-c*"], true), None, "a pattern decides otherwise");
+    }
+}

@@ -1,0 +1,7 @@
+//! The catalog for people: what can be scanned, what a tenant has enabled, and the way of a version from draft to retired.
+
+mod enablement;
+mod reader;
+pub mod routes;
+mod service;
+mod view;
