@@ -3,31 +3,10 @@
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 
-/// File systems that hold no files of their own (`/proc`, cgroups) or those of another machine; by `statfs(2)`.
-const FOREIGN: [i64; 20] = [
-    0x9fa0,      // proc
-    0x6265_6572, // sysfs
-    0x0027_e0eb, // cgroup
-    0x6367_7270, // cgroup2
-    0x1cd1,      // devpts
-    0x6462_6720, // debugfs
-    0x7472_6163, // tracefs
-    0x7363_6673, // securityfs
-    0x6165_676c, // pstore
-    0xcafe_4a11, // bpf
-    0x9584_58f6, // hugetlbfs
-    0x1980_0202, // mqueue
-    0x6265_6570, // configfs
-    0x6e73_6673, // nsfs
-    0x0187,      // autofs
-    0x6969,      // nfs
-    0xff53_4d42, // cifs
-    0xfe53_4d42, // smb2
-    0x6573_5546, // fuse
-    0x0102_1997, // 9p
-];
+use crate::kernel;
 
-/// The same by name, where they are told before anything of them is opened.
+/// File systems that hold no files of their own or those of another machine, where they are told by name before anything of
+/// them is opened.
 const FOREIGN_NAMES: [&str; 9] = ["proc", "sysfs", "cgroup2", "autofs", "cifs", "smb3", "9p", "ceph", "afs"];
 
 /// What is known of devices: whether they hold files of this host.
@@ -50,10 +29,7 @@ impl LocalDevices {
 
     /// Whether an opened folder holds files of this host.
     pub fn is_local(&mut self, device: u64, folder: impl AsFd) -> bool {
-        *self
-            .known
-            .entry(device)
-            .or_insert_with(|| rustix::fs::fstatfs(folder).is_ok_and(|stat| !FOREIGN.contains(&stat.f_type)))
+        *self.known.entry(device).or_insert_with(|| kernel::holds_own_files(folder))
     }
 }
 
@@ -62,7 +38,7 @@ fn foreign_device(line: &str) -> Option<u64> {
     let kind = source.split(' ').next()?;
     let is_foreign = FOREIGN_NAMES.contains(&kind) || kind.starts_with("nfs") || kind.starts_with("fuse.");
     let (major, minor) = mount.split(' ').nth(2)?.split_once(':')?;
-    let device = rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?);
+    let device = kernel::device(major.parse().ok()?, minor.parse().ok()?);
     is_foreign.then_some(device)
 }
 

@@ -9,9 +9,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, SocketAddrUnix, connect};
 
 use crate::budget::Budget;
+use crate::kernel;
 use crate::reader::{CHUNK_BYTES, Scan};
 
 /// Until a connection stands.
@@ -55,8 +56,7 @@ pub(crate) struct Request<'a> {
 pub(crate) fn unix(scan: &Scan, path: &Path) -> io::Result<UnixStream> {
     let file = scan.source.root.open_socket(path)?;
     let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let socket = kernel::stream_socket(AddressFamily::UNIX)?;
     // A server that takes no connections has a full queue: the answer is an error at once.
     connect(&socket, &address)?;
     let stream = UnixStream::from(socket);

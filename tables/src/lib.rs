@@ -25,6 +25,7 @@ mod host;
 mod http;
 pub mod integrity;
 mod kept;
+mod kernel;
 mod left_out;
 mod logins;
 mod netlink;

@@ -8,7 +8,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::kernel::{self, Netlink};
 
 /// The kernel answers at once; a sandbox may not.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -41,13 +43,8 @@ pub(crate) struct Assigned {
 
 /// Asks the kernel for a list over one of netlink's protocols; each message is handed over with its kind and without its
 /// header. A refusal is an error.
-pub(crate) fn dump(
-    protocol: Option<Protocol>,
-    kind: u16,
-    payload: &[u8],
-    mut take: impl FnMut(u16, &[u8]),
-) -> io::Result<()> {
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
+pub(crate) fn dump(protocol: Netlink, kind: u16, payload: &[u8], mut take: impl FnMut(u16, &[u8])) -> io::Result<()> {
+    let socket = kernel::netlink(protocol)?;
     set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
     let length = u32::try_from(HEADER_BYTES + payload.len()).map_err(io::Error::other)?;
     let mut question = length.to_ne_bytes().to_vec();
@@ -96,7 +93,7 @@ pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])>
 
 /// Asks the kernel.
 pub(crate) fn addresses() -> io::Result<Vec<Assigned>> {
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    let socket = kernel::netlink(Netlink::Routes)?;
     set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
     send(&socket, &request(), SendFlags::empty())?;
     let mut found = Vec::new();

@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use rustix::net::netlink;
-
+use crate::kernel::Netlink;
 use crate::netlink::{attributes, dump};
 
 /// `NFNL_SUBSYS_NFTABLES` in the upper byte of each kind of message (`linux/netfilter/nfnetlink.h`).
@@ -100,7 +99,7 @@ impl Field {
 /// All chains of the network that this process is in.
 pub(crate) fn chains() -> io::Result<Vec<Chain>> {
     let mut chains = Vec::new();
-    dump(Some(netlink::NETFILTER), GET_CHAIN, &[0; GENERIC_BYTES], |kind, message| {
+    dump(Netlink::Netfilter, GET_CHAIN, &[0; GENERIC_BYTES], |kind, message| {
         if kind == NEW_CHAIN {
             chains.extend(parse_chain(message));
         }
@@ -111,7 +110,7 @@ pub(crate) fn chains() -> io::Result<Vec<Chain>> {
 /// All rules, in their order.
 pub(crate) fn rules() -> io::Result<Vec<Rule>> {
     let mut rules = Vec::new();
-    dump(Some(netlink::NETFILTER), GET_RULE, &[0; GENERIC_BYTES], |kind, message| {
+    dump(Netlink::Netfilter, GET_RULE, &[0; GENERIC_BYTES], |kind, message| {
         if kind == NEW_RULE && rules.len() < MAX_RULES {
             rules.extend(parse_rule(message));
         }

@@ -1,14 +1,16 @@
 //! Opens what lies below a host's root. Links inside an image point where its author wanted: every path is resolved as
 //! if the root were `/` (`openat2(2)` with `RESOLVE_IN_ROOT`), and by hand where the kernel lacks that call.
 
-use std::ffi::{CStr, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{FileType, Mode, OFlags};
+
+use crate::kernel::{self, LOOK};
 
 /// Links in one path, as the kernel's own limit.
 const MAX_LINKS: usize = 40;
@@ -46,7 +48,8 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    fn of(stat: &rustix::fs::Statx) -> Self {
+    #[cfg(target_os = "linux")]
+    pub fn of_statx(stat: &rustix::fs::Statx) -> Self {
         let mode = u32::from(stat.stx_mode);
         Metadata {
             mode: mode & 0o7777,
@@ -95,7 +98,7 @@ pub(crate) struct Root {
 
 impl Root {
     pub fn open(path: &Path) -> io::Result<Self> {
-        let folder = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let folder = rustix::fs::open(path, LOOK | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Root { folder, is_own: path == Path::new("/"), kernel_resolves: AtomicBool::new(true) })
     }
 
@@ -113,7 +116,7 @@ impl Root {
 
     /// A socket of the host, opened only so far that a connection can be made through it.
     pub fn open_socket(&self, path: &Path) -> io::Result<OwnedFd> {
-        let socket = self.resolve(path, OFlags::PATH | OFlags::CLOEXEC, Follow::Links)?;
+        let socket = self.resolve(path, LOOK | OFlags::CLOEXEC, Follow::Links)?;
         match metadata_of(&socket)?.kind {
             FileType::Socket => Ok(socket),
             _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a socket")),
@@ -134,32 +137,48 @@ impl Root {
     }
 
     fn open_below(&self, folder: &Path, below: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-        let mut here = self.resolve(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Follow::Links)?;
+        let mut here = self.resolve(folder, LOOK | OFlags::DIRECTORY | OFlags::CLOEXEC, Follow::Links)?;
         let mut waiting = parts_reversed(below);
         while let Some(part) = waiting.pop() {
             if part == ".." {
                 return Err(rustix::io::Errno::XDEV.into());
             }
             let last = waiting.is_empty();
-            let flags = if last { flags } else { OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC };
+            let flags = if last { flags } else { LOOK | OFlags::DIRECTORY | OFlags::CLOEXEC };
             here = rustix::fs::openat(&here, part.as_os_str(), flags | OFlags::NOFOLLOW, Mode::empty())?;
         }
         Ok(here)
     }
 
     pub fn metadata(&self, path: &Path, follow: Follow) -> io::Result<Metadata> {
-        metadata_of(&self.resolve(path, OFlags::PATH | OFlags::CLOEXEC, follow)?)
+        if let (Follow::Never, Some((folder, name))) = (follow, self.folder_of(path)?) {
+            return metadata_at(&folder, &name);
+        }
+        metadata_of(&self.resolve(path, LOOK | OFlags::CLOEXEC, follow)?)
     }
 
     /// Where a link points, as written in it.
     pub fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
-        let link = self.resolve(path, OFlags::PATH | OFlags::CLOEXEC, Follow::Never)?;
-        let target = rustix::fs::readlinkat(&link, c"", Vec::new())?;
+        let target = if let Some((folder, name)) = self.folder_of(path)? {
+            rustix::fs::readlinkat(&folder, &name, Vec::new())?
+        } else {
+            let link = self.resolve(path, LOOK | OFlags::CLOEXEC, Follow::Never)?;
+            rustix::fs::readlinkat(&link, c"", Vec::new())?
+        };
         Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
     pub fn file_system(&self, path: &Path) -> io::Result<rustix::fs::StatVfs> {
-        Ok(rustix::fs::fstatvfs(self.resolve(path, OFlags::PATH | OFlags::CLOEXEC, Follow::Links)?)?)
+        Ok(rustix::fs::fstatvfs(self.resolve(path, LOOK | OFlags::CLOEXEC, Follow::Links)?)?)
+    }
+
+    /// Where the kernel opens no link to look at it: the folder that the path ends in, and the last name.
+    fn folder_of(&self, path: &Path) -> io::Result<Option<(OwnedFd, CString)>> {
+        let (Some(folder), Some(name), false) = (path.parent(), path.file_name(), kernel::OPENS_LINKS) else {
+            return Ok(None);
+        };
+        let folder = self.resolve(folder, LOOK | OFlags::DIRECTORY | OFlags::CLOEXEC, Follow::Links)?;
+        Ok(Some((folder, CString::new(name.as_bytes())?)))
     }
 
     fn resolve(&self, path: &Path, flags: OFlags, follow: Follow) -> io::Result<OwnedFd> {
@@ -170,17 +189,10 @@ impl Root {
             return Ok(rustix::fs::open(absolute, flags, Mode::empty())?);
         }
         if self.kernel_resolves.load(Ordering::Relaxed) {
-            let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            match rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), how) {
-                // A sandbox that does not know the call answers EPERM; a plain EPERM comes again below.
-                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
-                    self.kernel_resolves.store(false, Ordering::Relaxed);
-                }
-                Err(rustix::io::Errno::AGAIN) => {
-                    return Ok(rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), how)?);
-                }
-                other => return Ok(other?),
+            if let Some(opened) = kernel::open_below_root(&self.folder, path, flags) {
+                return opened;
             }
+            self.kernel_resolves.store(false, Ordering::Relaxed);
         }
         self.resolve_by_hand(path, flags, follow)
     }
@@ -197,31 +209,30 @@ impl Root {
             }
             let here = folders.last().unwrap_or(&self.folder).as_fd();
             let is_last = waiting.is_empty();
-            let only_itself = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let only_itself = LOOK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             // Most parts are folders, and need no second look.
-            if !is_last
-                && let Ok(folder) =
-                    rustix::fs::openat(here, part.as_os_str(), only_itself | OFlags::DIRECTORY, Mode::empty())
-            {
+            let opened = (!is_last)
+                .then(|| rustix::fs::openat(here, part.as_os_str(), only_itself | OFlags::DIRECTORY, Mode::empty()));
+            if let Some(Ok(folder)) = opened {
                 folders.push(folder);
                 continue;
             }
-            let found = rustix::fs::openat(here, part.as_os_str(), only_itself, Mode::empty())?;
-            let kind = metadata_of(&found)?.kind;
+            let name = CString::new(part.as_bytes())?;
+            let kind = metadata_at(here, &name)?.kind;
             if kind == FileType::Symlink && !(is_last && follow == Follow::Never) {
                 links += 1;
                 if links > MAX_LINKS {
                     return Err(rustix::io::Errno::LOOP.into());
                 }
-                let target = rustix::fs::readlinkat(&found, c"", Vec::new())?.into_bytes();
+                let target = rustix::fs::readlinkat(here, &name, Vec::new())?.into_bytes();
                 if target.first() == Some(&b'/') {
                     folders.clear();
                 }
                 waiting.extend(parts_reversed(Path::new(OsStr::from_bytes(&target))));
-            } else if is_last {
-                return Ok(rustix::fs::openat(here, part.as_os_str(), flags | OFlags::NOFOLLOW, Mode::empty())?);
+            } else if let Some(Err(error)) = opened {
+                return Err(error.into());
             } else {
-                folders.push(found);
+                return Ok(rustix::fs::openat(here, part.as_os_str(), flags | OFlags::NOFOLLOW, Mode::empty())?);
             }
         }
         let here = folders.last().unwrap_or(&self.folder).as_fd();
@@ -231,7 +242,7 @@ impl Root {
 
 /// Refuses what is no regular file. A link to `/dev/null` is how an administrator says that there is none.
 fn regular(metadata: Metadata) -> io::Result<Metadata> {
-    let null = rustix::fs::makedev(1, 3);
+    let null = kernel::device(1, 3);
     match metadata.kind {
         FileType::RegularFile => Ok(metadata),
         FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
@@ -258,9 +269,7 @@ pub(crate) fn metadata_of(file: impl AsFd) -> io::Result<Metadata> {
 /// The metadata of an entry of an opened folder; a link is not followed. An empty name means the folder itself. What the
 /// kernel knows already is enough: a server that does not answer must not hold up a scan.
 pub(crate) fn metadata_at(folder: impl AsFd, name: &CStr) -> io::Result<Metadata> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
-    let stat = rustix::fs::statx(folder, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
-    Ok(Metadata::of(&stat))
+    kernel::stat_at(folder, name)
 }
 
 /// The entries of an opened folder without `.` and `..`, as the file system orders them.
