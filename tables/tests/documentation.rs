@@ -12,7 +12,18 @@ fn page() -> String {
          **Bold** columns need a condition in WHERE or ON; *italic* ones make the table read less when they have one; \
          columns in (parentheses) are not part of `SELECT *`. Tables marked *live* show the running kernel and are empty for an image.\n\n\
          Conditions on `path` and `directory` take `=`, `IN`, `LIKE` and `GLOB`. In `LIKE`, `%` stays within one folder and `%%` \
-         reaches everything below; in `GLOB`, `*` stays within one folder and `**` reaches everything below.\n",
+         reaches everything below; in `GLOB`, `*` stays within one folder and `**` reaches everything below.\n\n\
+         What asks a service or the network (`docker_*`, `lxd_*`, `ec2_*`, `azure_*`, `ycloud_*`, `prometheus_metrics`, `*_endpoints`) \
+         needs `requires.network` in a module: without it, connections are refused. `iptables` and `nftables_rules` need the \
+         capability NET_ADMIN.\n\n\
+         ## Functions\n\
+         Beside those of SQLite (JSON and dates among them), osquery's: `split`, `regex_match`, `regex_split`, `concat`, `concat_ws`, \
+         `inet_aton`, `in_cidr_block`, `community_id_v1`, `md5`, `sha1`, `sha256`, `to_base64`, `from_base64`, `conditional_to_base64`, \
+         `sqrt`, `exp`, `log` (natural), `log10`, `power`, `pi`, `sin`, `cos`, `tan`, `cot`, `asin`, `acos`, `atan`, `degrees`, `radians`, \
+         `ceil`, `floor`, `version_compare`; the collations `version`, `version_dpkg`, `version_rhel`, `version_arch`; and `text REGEXP pattern`.\n\n\
+         They differ from osquery where it would end a query for what a table may hold: `in_cidr_block` and `community_id_v1` of what is \
+         no address are NULL. A block holds its first and last address. `version_compare` of two arguments gives -1, 0 or 1 by the rules \
+         of Debian. `ssdeep_compare` is left out, as osquery itself has done.\n",
     );
     for table in Engine::tables() {
         let live = if table.is_live_only { " *live*" } else { "" };

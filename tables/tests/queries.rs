@@ -122,6 +122,9 @@ fn what_a_pack_looks_for_is_found() {
         ("extensions_of_editors", "eve|ms-python.python|2024.1.0|vscode"),
         ("scripts_of_extensions_in_all_pages", "abcdef|x.js|<all_urls>"),
         ("packages_of_apk_by_origin", "musl|1"),
+        ("packages_of_arch", "bash|5.2-1|explicit"),
+        ("snaps_that_are_not_confined", "tool|1.0|classic|latest/stable"),
+        ("applications_of_flatpak", "org.x.App|46.1|system|org.x.Platform/x86_64/46"),
         ("packages_of_gentoo", "sys-apps/portage|3.0.30-r1|0"),
         ("keywords_of_gentoo", "dev-lang/rust|~amd64"),
         ("modules_of_memory", "DIMM 0|ACME|X-1|8192|3200"),
@@ -212,6 +215,12 @@ fn recorded() -> Made {
         .with("/var/lib/dpkg/info/sudo.list", "/.\n/usr/bin/sudo\n")
         .with("/var/lib/dpkg/info/base-files.md5sums", "d41d8cd98f00b204e9800998ecf8427e  etc/hosts\n")
         .with("/lib/apk/db/installed", "P:musl\nV:1.2.5-r0\nA:x86_64\nI:667648\no:musl\n\n")
+        .with("/var/lib/pacman/local/bash-5.2-1/desc", "%NAME%\nbash\n\n%VERSION%\n5.2-1\n\n%VALIDATION%\nsha256\n")
+        .with("/var/lib/snapd/state.json", r#"{"data": {"snaps": {"tool": {"type": "app", "current": "7", "channel": "latest/stable", "sequence": [{"revision": "7", "snap-id": "x"}]}}}}"#)
+        .with("/snap/tool/7/meta/snap.yaml", "name: tool\nversion: '1.0'\nconfinement: classic\n")
+        .with("/var/lib/flatpak/app/org.x.App/x86_64/stable/c0ffee/metadata", "[Application]\nname=org.x.App\nruntime=org.x.Platform/x86_64/46\n")
+        .with("/var/lib/flatpak/app/org.x.App/x86_64/stable/c0ffee/files/share/metainfo/org.x.App.metainfo.xml", "<component><name>App</name><releases><release date=\"x\" version=\"46.1\"/></releases></component>")
+        .with_link("/var/lib/flatpak/app/org.x.App/x86_64/stable/active", "c0ffee")
         .with("/var/db/pkg/sys-apps/portage-3.0.30-r1/SLOT", "0\n")
         .with("/var/db/pkg/sys-apps/portage-3.0.30-r1/USE", "suid native\n")
         .with("/var/lib/portage/world", "sys-apps/portage\n")

@@ -276,6 +276,12 @@ SELECT package, version, slot FROM portage_packages WHERE world = 1;
 SELECT p.package, u.use FROM portage_packages p JOIN portage_use u ON u.package = p.package WHERE u.use IN ('suid', 'debug');
 -- keywords_of_gentoo
 SELECT package, keyword FROM portage_keywords WHERE keyword LIKE '%~%' OR unmask = 1;
+-- packages_of_arch
+SELECT name, version, install_reason FROM pacman_packages WHERE validation NOT LIKE '%pgp%' ORDER BY version COLLATE version_arch;
+-- snaps_that_are_not_confined
+SELECT name, version, confinement, channel FROM snap_packages WHERE confinement IN ('classic', 'devmode');
+-- applications_of_flatpak
+SELECT app_id, version, installation, runtime FROM flatpak_packages WHERE type = 'app';
 -- sources_of_packages_without_tls
 SELECT name, base_uri FROM apt_sources WHERE base_uri LIKE 'http://%';
 -- sources_of_packages_of_others

@@ -21,6 +21,7 @@ const NEWEST_ABI: ABI = ABI::V6;
 
 /// Tables that read what `/proc` shows of other processes to a process that may trace them.
 const TABLES_OF_PROCESSES: &[&str] = &[
+    "docker_containers",
     "listening_ports",
     "process_envs",
     "process_file_events",

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::xml::element;
 use super::zip;
 use crate::accounts;
 use crate::paths;
@@ -95,23 +96,6 @@ fn is_archive(name: &str) -> bool {
 /// The few elements that matter stand once, directly below the root.
 fn parse(xml: &str) -> Option<Plugin> {
     Some(Plugin { name: element(xml, "name")?, version: element(xml, "version"), vendor: element(xml, "vendor") })
-}
-
-fn element(xml: &str, name: &str) -> Option<String> {
-    let open = format!("<{name}");
-    let (_, rest) = xml.match_indices(&open).map(|(at, _)| xml.split_at(at + open.len())).find(|(_, rest)| {
-        // Not `<names>`, nor one that is empty.
-        rest.starts_with(['>', ' ', '\t', '\n', '\r'])
-    })?;
-    let (attributes, rest) = rest.split_once('>')?;
-    if attributes.ends_with('/') {
-        return None;
-    }
-    let (text, _) = rest.split_once(&format!("</{name}>"))?;
-    let text = text.trim().trim_start_matches("<![CDATA[").trim_end_matches("]]>");
-    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
-    let text = entities.iter().fold(text.to_owned(), |text, (entity, letter)| text.replace(entity, letter));
-    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]

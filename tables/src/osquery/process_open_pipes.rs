@@ -23,6 +23,8 @@ table! {
 
 /// Partners of one end; a pipe that more processes share says no more by more rows.
 const MAX_PARTNERS: usize = 16;
+/// Ends that are looked at; all of them must be known before the first row.
+const MAX_ENDS: usize = 200_000;
 
 /// An end of a pipe.
 #[derive(Debug, Clone, Copy)]
@@ -35,12 +37,18 @@ struct End {
 
 fn rows(scan: &Scan) -> Rows {
     let mut pipes: HashMap<i64, Vec<End>> = HashMap::new();
+    let mut ends = 0;
     for pid in processes::pids(scan) {
-        if !scan.budget().is_open() {
+        if !scan.budget().is_open() || ends == MAX_ENDS {
             break;
         }
         for (fd, target) in processes::shown_open_files(scan, pid) {
+            if ends == MAX_ENDS {
+                scan.warn("there are more pipes than are looked at; the list is not complete");
+                break;
+            }
             if let Some((inode, kind)) = pipe(scan, pid, fd, &target) {
+                ends += 1;
                 pipes.entry(inode).or_default().push(End { pid, fd, mode: mode(scan, pid, fd), kind });
             }
         }
