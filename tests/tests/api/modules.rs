@@ -14,7 +14,7 @@ use store::TenantRef;
 use store::jobs::NewJob;
 use tests::harness::until;
 
-use crate::fixture::{Fixture, Host, Person};
+use crate::fixture::{CATALOG, Fixture, Host, Person, version_of};
 
 const CRON: &str = "linux-cron";
 
@@ -28,9 +28,8 @@ async fn a_tenant_reads_the_catalog_and_chooses_in_its_resource() -> Result<()> 
     fixture.tenant("acme", json!({ "plan": "Enterprise" })).await?;
     fixture.tenant("other", json!({ "plan": "Enterprise" })).await?;
     let (ada, rita) = (fixture.person("acme", "admin").await?, fixture.person("acme", "readonly").await?);
-    let catalog = catalog::Catalog::embedded()?;
     let all = rita.get("/v1/modules?page_size=2").expect(StatusCode::OK).await?;
-    assert_eq!((&all["total"], all["items"].as_array().unwrap().len()), (&json!(catalog.latest().count()), 2));
+    assert_eq!((&all["total"], all["items"].as_array().unwrap().len()), (&json!(CATALOG.latest().count()), 2));
     assert!(all["items"].as_array().unwrap().iter().all(|one| one["enabled"] == true && one["state"] == "released"));
     let one = rita.get("/v1/modules?q=linux-cron&category=compliance").expect(StatusCode::OK).await?;
     assert_eq!(one["items"][0]["slug"], CRON);
@@ -118,8 +117,8 @@ async fn the_queue_refuses_what_the_tenant_has_not_enabled() -> Result<()> {
     let mut jobs = modules_of_jobs(&host).await?;
     assert!(!jobs.is_empty() && !jobs.contains(&CRON.to_owned()), "{jobs:?}");
     // Queued all the same, as by a schedule of before: not handed out, and it says why.
-    let job = enqueue(&fixture, &host, CRON, "1.0.0").await?;
-    enqueue(&fixture, &host, "linux-sudo", "1.0.0").await?;
+    let job = enqueue(&fixture, &host, CRON, &version_of(CRON)).await?;
+    enqueue(&fixture, &host, "linux-sudo", &version_of("linux-sudo")).await?;
     jobs = modules_of_jobs(&host).await?;
     assert_eq!(jobs, ["linux-sudo"]);
     let url = fixture.owner_url();

@@ -101,6 +101,14 @@ changelog: [{{ version: 1.0.0, text: First release. }}]
     )
 }
 
+/// The newest version of a module, and its file below `modules/`.
+fn newest(folder: &str, slug: &str) -> (String, String) {
+    let listed = module(&["list", "--dir", folder, "-o", "json"]).ended(0).json();
+    let line = listed.as_array().unwrap().iter().find(|line| line["slug"] == slug).unwrap();
+    let (category, version) = (line["category"].as_str().unwrap(), line["version"].as_str().unwrap());
+    (version.to_owned(), format!("{category}/{slug}@{version}.yaml"))
+}
+
 fn difference<'a>(told: &'a Value, file: &str, place: &str) -> &'a Value {
     let found = told.as_array().unwrap().iter().find(|line| line["file"] == file && line["place"] == place);
     found.unwrap_or_else(|| panic!("no {file} against the {place} in {told}"))
@@ -121,37 +129,38 @@ async fn files_program_and_database_are_compared() {
     let extra = Path::new(catalog).join("modules/identity/linux-example@1.0.0.yaml");
     std::fs::write(&extra, example("SELECT username AS resource FROM users WHERE uid = 0 AND username <> 'root'"))
         .unwrap();
-    let changed = Path::new(catalog).join("modules/compliance/linux-cron@1.0.0.yaml");
+    let (cron, sudo) = (newest(catalog, "linux-cron"), newest(catalog, "linux-sudo"));
+    let changed = Path::new(catalog).join("modules").join(&cron.1);
     let text = std::fs::read_to_string(&changed).unwrap();
     std::fs::write(&changed, format!("{text}\n# changed\n")).unwrap();
     let told = database.module(&["check", catalog, "-o", "json"]).ended(1).json();
     for place in ["program", "database"] {
         assert_eq!(difference(&told, "identity/linux-example@1.0.0.yaml", place)["difference"], "added");
-        assert_eq!(difference(&told, "compliance/linux-cron@1.0.0.yaml", place)["difference"], "changed");
+        assert_eq!(difference(&told, &cron.1, place)["difference"], "changed");
     }
     std::fs::write(&changed, text).unwrap();
 
     // A file that is gone, one that is wrong, and a database that somebody with the owner's rights has forged.
     std::fs::remove_file(&extra).unwrap();
-    let gone = Path::new(catalog).join("modules/compliance/linux-sudo@1.0.0.yaml");
+    let gone = Path::new(catalog).join("modules").join(&sudo.1);
     let text = std::fs::read_to_string(&gone).unwrap();
     std::fs::remove_file(&gone).unwrap();
     let told = database.module(&["check", catalog, "-o", "json"]).ended(1).json();
-    assert_eq!(difference(&told, "compliance/linux-sudo@1.0.0.yaml", "program")["difference"], "missing");
-    assert_eq!(difference(&told, "linux-sudo@1.0.0", "database")["difference"], "missing");
+    assert_eq!(difference(&told, &sudo.1, "program")["difference"], "missing");
+    assert_eq!(difference(&told, &format!("linux-sudo@{}", sudo.0), "database")["difference"], "missing");
     std::fs::write(&gone, "slug: x\n").unwrap();
     let told = database.module(&["check", catalog, "-o", "json"]).ended(1).json();
-    assert_eq!(difference(&told, "compliance/linux-sudo@1.0.0.yaml", "program")["difference"], "wrong");
+    assert_eq!(difference(&told, &sudo.1, "program")["difference"], "wrong");
     std::fs::write(&gone, text).unwrap();
     database.sql("ALTER TABLE shared.module_versions DISABLE TRIGGER lifecycle").await;
-    database.sql("UPDATE shared.module_versions SET checksum = 'forged' WHERE module = 'linux-cron'").await;
-    database
-        .sql("UPDATE shared.module_versions SET document = jsonb_set(document, '{title}', '\"forged\"') WHERE module = 'linux-sudo'")
-        .await;
+    let forge = |what: &str, slug: &str, version: &str| {
+        format!("UPDATE shared.module_versions SET {what} WHERE module = '{slug}' AND version = '{version}'")
+    };
+    database.sql(&forge("checksum = 'forged'", "linux-cron", &cron.0)).await;
+    database.sql(&forge("document = jsonb_set(document, '{title}', '\"forged\"')", "linux-sudo", &sudo.0)).await;
     let told = database.module(&["check", catalog, "-o", "json"]).ended(1).json();
-    let (cron, sudo) = ("compliance/linux-cron@1.0.0.yaml", "compliance/linux-sudo@1.0.0.yaml");
-    assert!(difference(&told, cron, "database")["message"].as_str().unwrap().contains("checksum"));
-    assert!(difference(&told, sudo, "database")["message"].as_str().unwrap().contains("another document"));
+    assert!(difference(&told, &cron.1, "database")["message"].as_str().unwrap().contains("checksum"));
+    assert!(difference(&told, &sudo.1, "database")["message"].as_str().unwrap().contains("another document"));
     assert_eq!(told.as_array().unwrap().len(), 2, "{told}");
     // Without files, this program is what is compared; a database that does not answer is no difference.
     assert_eq!(database.module(&["check", "-o", "json"]).ended(1).json().as_array().unwrap().len(), 2);
