@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a module version stands; ordered, the first step first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ModuleState))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Being written; its content changes, and it may lack fixtures.

@@ -82,7 +82,7 @@ pub struct ModuleDetail {
     #[schema(value_type = Object)]
     pub parameters: serde_json::Value,
     /// What it decides.
-    pub check_list: Vec<CheckView>,
+    pub check_list: Vec<ModuleCheckView>,
     /// The facts it keeps.
     pub collects: Vec<String>,
     /// What each version changed, newest first.
@@ -91,7 +91,7 @@ pub struct ModuleDetail {
 
 /// A check of a module.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct CheckView {
+pub struct ModuleCheckView {
     /// Unique in the module.
     pub id: String,
     /// What it asks for.
@@ -142,9 +142,9 @@ impl ModuleDetail {
     }
 }
 
-fn check(check: Check) -> CheckView {
+fn check(check: Check) -> ModuleCheckView {
     let Check { id, title, severity, query, applies: _, rationale, remediation, same_as: _, controls } = check;
-    CheckView { id, title, severity, rationale, remediation: remediation.text, query, controls }
+    ModuleCheckView { id, title, severity, rationale, remediation: remediation.text, query, controls }
 }
 
 /// A version of a module.

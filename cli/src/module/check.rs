@@ -198,8 +198,8 @@ fn compared(files: &Catalog, rows: &[VersionRow], documents: &BTreeMap<(String, 
             lines.push(line(&entry.path, Difference::Changed, message));
         }
     }
-    // What is retired needs no file any more.
-    let left = stored.into_iter().filter(|(_, row)| row.state != State::Retired);
+    // What a newer version has replaced needs no file any more; the database keeps it.
+    let left = stored.into_iter().filter(|(_, row)| row.state <= State::Released);
     lines.extend(left.map(|((slug, version), row)| {
         line(
             &format!("{slug}@{version}"),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -65,12 +65,11 @@ impl Fixture {
         };
         let owner = OwnerDb::connect(&url("tenantra_owner")?, &PoolOptions::named("tests"))?;
         store::migrate::platform(&owner).await?;
-        let catalog = catalog::Catalog::embedded()?;
         let mut tx = owner.begin().await?;
-        for framework in catalog.frameworks() {
+        for framework in CATALOG.frameworks() {
             store::frameworks::upsert(&mut tx, framework).await?;
         }
-        store::modules::upsert(&mut tx, catalog.entries()).await?;
+        store::modules::upsert(&mut tx, CATALOG.entries()).await?;
         tx.commit().await?;
 
         let key = SigningKey::from_bytes(&rand::random()).to_pkcs8_pem(LineEnding::LF)?;
@@ -372,10 +371,17 @@ pub fn enroll_request(credential: &Value, key: &SigningKey, state_uuid: Uuid) ->
     })
 }
 
+/// The catalog that ships; read once, because that takes its time.
+pub static CATALOG: LazyLock<catalog::Catalog> = LazyLock::new(|| catalog::Catalog::embedded().expect("the catalog"));
+
+/// The newest version of a module.
+pub fn version_of(slug: &str) -> String {
+    CATALOG.module(slug, None).expect("the module").module.version.to_string()
+}
+
 /// A run of a compliance module in which the first `failing` checks fail and the others pass.
 pub fn envelope(run_id: Uuid, failing: usize) -> Value {
-    let catalog = catalog::Catalog::embedded().expect("the catalog");
-    let module = &catalog.module("linux-sshd-hardening", None).expect("the module").module;
+    let module = &CATALOG.module("linux-sshd-hardening", None).expect("the module").module;
     let checks: Vec<CheckVerdict> = module
         .checks
         .iter()
@@ -411,7 +417,7 @@ pub fn inventory(run_id: Uuid, base: Option<&str>, now: &[Value]) -> Value {
     let mut facts = Facts::between(None, &BTreeMap::new(), facts);
     facts.base = base.map(str::to_owned);
     json!({
-        "run_id": run_id, "module": "linux-inventory-users", "version": "1.0.0", "status": "succeeded",
+        "run_id": run_id, "module": "linux-inventory-users", "version": version_of("linux-inventory-users"), "status": "succeeded",
         "started_at": Utc::now(), "duration_ms": 5, "resource": { "cpu_ms": 1, "max_rss_kb": 900 },
         "summary": Summary::default(), "checks": [], "findings": [], "facts": facts,
     })

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tests::harness::until;
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, Host, envelope, expect, fact, inventory};
+use crate::fixture::{Fixture, Host, envelope, expect, fact, inventory, version_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_host_reports_is_scored_and_shown() -> Result<()> {
@@ -100,7 +100,7 @@ async fn the_same_result_twice_is_stored_once_and_drift_needs_the_same_snapshot(
     // An unchanged run comes with the poll; one against a snapshot that is not held is sent whole.
     let (known, unknown) = (Uuid::now_v7(), Uuid::now_v7());
     let unchanged = |run_id: Uuid, base: &str| {
-        json!({ "run_id": run_id, "module": "linux-inventory-users", "version": "1.0.0", "base": base,
+        json!({ "run_id": run_id, "module": "linux-inventory-users", "version": version_of("linux-inventory-users"), "base": base,
             "started_at": chrono::Utc::now(), "duration_ms": 3 })
     };
     let body = json!({

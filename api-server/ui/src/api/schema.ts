@@ -931,24 +931,27 @@ export interface components {
             /** @description Why, where the verdict alone does not say it (always with `error`). */
             message?: string | null;
         };
-        /** @description A check of a module. */
+        /** @description The current verdict of a check. */
         CheckView: {
-            /** @description Unique in the module. */
-            id: string;
-            /** @description What it asks for. */
+            /** @description Slug of the module. */
+            module: string;
+            /** @description The version that decided it. */
+            module_version: string;
+            /** @description The check. */
+            check: string;
+            /** @description Its title. */
             title: string;
-            /** @description How bad a failure is. */
-            severity: components["schemas"]["Severity"];
-            /** @description Why it matters. */
-            rationale: string;
-            /** @description What to do about a failure. */
-            remediation: string;
-            /** @description Selects what fails. */
-            query: string;
-            /** @description Framework to identifiers of its controls. */
-            controls: {
-                [key: string]: string[];
-            };
+            /** @description critical, high, medium or low. */
+            severity: string;
+            /** @description pass, fail, `not_applicable` or error. */
+            verdict: string;
+            /** @description Why, where the verdict alone does not say it. */
+            message?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            changed_at: string;
         };
         /** @description A condition by the rules of kstatus. */
         ConditionView: {
@@ -1422,6 +1425,25 @@ export interface components {
             roles: components["schemas"]["RoleView"][];
             tenant?: components["schemas"]["TenantLabel"] | null;
         };
+        /** @description A check of a module. */
+        ModuleCheckView: {
+            /** @description Unique in the module. */
+            id: string;
+            /** @description What it asks for. */
+            title: string;
+            /** @description How bad a failure is. */
+            severity: components["schemas"]["Severity"];
+            /** @description Why it matters. */
+            rationale: string;
+            /** @description What to do about a failure. */
+            remediation: string;
+            /** @description Selects what fails. */
+            query: string;
+            /** @description Framework to identifiers of its controls. */
+            controls: {
+                [key: string]: string[];
+            };
+        };
         /** @description A module with all that a person needs to decide about it. */
         ModuleDetail: components["schemas"]["ModuleView"] & {
             /** @description What it does. */
@@ -1446,12 +1468,17 @@ export interface components {
             /** @description JSON Schema of its parameters. */
             parameters: Record<string, never>;
             /** @description What it decides. */
-            check_list: components["schemas"]["CheckView"][];
+            check_list: components["schemas"]["ModuleCheckView"][];
             /** @description The facts it keeps. */
             collects: string[];
             /** @description What each version changed, newest first. */
             changelog: components["schemas"]["ChangelogEntry"][];
         };
+        /**
+         * @description Where a module version stands; ordered, the first step first.
+         * @enum {string}
+         */
+        ModuleState: "draft" | "qa" | "released" | "deprecated" | "retired";
         /** @description A module, by its newest version that the caller may see. */
         ModuleView: {
             /**
@@ -1472,7 +1499,7 @@ export interface components {
              */
             version: string;
             /** @description Where that version stands. */
-            state: components["schemas"]["State"];
+            state: components["schemas"]["ModuleState"];
             /**
              * @description What a run may take.
              * @example baseline_fast
@@ -1888,7 +1915,7 @@ export interface components {
                  */
                 version: string;
                 /** @description Where that version stands. */
-                state: components["schemas"]["State"];
+                state: components["schemas"]["ModuleState"];
                 /**
                  * @description What a run may take.
                  * @example baseline_fast
@@ -2177,7 +2204,7 @@ export interface components {
                 /** @description The version. */
                 version: string;
                 /** @description Where it stands. */
-                state: components["schemas"]["State"];
+                state: components["schemas"]["ModuleState"];
                 /** @description Whether a job for it may be queued. */
                 schedulable: boolean;
                 /** @description SHA-256 of its file. */
@@ -2441,11 +2468,6 @@ export interface components {
             /** @description Base64 of the packed bytes: JSON of the bundle, compressed with zstd. */
             content: string;
         };
-        /**
-         * @description Where a module version stands; ordered, the first step first.
-         * @enum {string}
-         */
-        State: "draft" | "qa" | "released" | "deprecated" | "retired";
         /** @description One envelope and the job it answers. */
         SubmittedResult: {
             /**
@@ -2720,7 +2742,7 @@ export interface components {
             /** @description The version. */
             version: string;
             /** @description Where it stands. */
-            state: components["schemas"]["State"];
+            state: components["schemas"]["ModuleState"];
             /** @description Whether a job for it may be queued. */
             schedulable: boolean;
             /** @description SHA-256 of its file. */
