@@ -47,13 +47,14 @@ for target in "${targets[@]}"; do
   # The fewest inputs that reach all that was reached, of both folders.
   rm -rf "$work/$target/merged"
   mkdir "$work/$target/merged"
-  nice "$program" -merge=1 -max_len=$max_bytes "$work/$target/merged" "$corpus" "$grown" >/dev/null 2>&1 || die "$target: merging failed"
-  # Those of the repository stay; beside them the smallest new ones.
+  nice "$program" -set_cover_merge=1 -max_len=$max_bytes "$work/$target/merged" "$corpus" "$grown" >/dev/null 2>&1 || die "$target: merging failed"
+  # The seeds stay, which have names; beside them the smallest of what was found, which are named by their hash.
+  find "$corpus" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
   room=$((max_inputs - $(find "$corpus" -type f | wc -l)))
   present=$(find "$corpus" -type f -exec sha1sum {} + | cut -d' ' -f1)
-  find "$work/$target/merged" -type f -printf '%s %p\n' | LC_ALL=C sort -n | cut -d' ' -f2- | while read -r input; do
+  mapfile -t found < <(find "$work/$target/merged" -type f -printf '%s %p\n' | LC_ALL=C sort -n | cut -d' ' -f2-)
+  for input in "${found[@]}"; do
     [ "$room" -gt 0 ] || break
-    # The merged ones are named by their hash.
     ! grep -qxF "$(basename "$input")" <<<"$present" || continue
     cp "$input" "$corpus/"
     room=$((room - 1))
