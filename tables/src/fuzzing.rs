@@ -25,7 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("dpkg", osquery::deb_packages::fuzz),
     ("hive", read_hive),
     ("pam", own::pam_rules::fuzz),
-    ("rpm", osquery::rpm_packages::fuzz),
+    ("rpm", read_rpm),
     ("shadow", osquery::shadow::fuzz),
     ("shimcache", read_shimcache),
     ("sshd_config", own::sshd_effective_config::fuzz),
@@ -56,6 +56,11 @@ fn read_bcd(input: &[u8]) {
     if let Some(hive) = open(input) {
         bcd::elements(Path::new("/Boot/BCD"), Rc::new(hive));
     }
+}
+
+fn read_rpm(input: &[u8]) {
+    osquery::rpm_packages::fuzz(input);
+    osquery::rpm_package_files::fuzz(input);
 }
 
 fn read_task(input: &[u8]) {

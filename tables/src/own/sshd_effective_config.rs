@@ -1,6 +1,7 @@
 //! `sshd_effective_config`: what `sshd -T` would answer, from the files alone: of a keyword the first value counts, `Include` is
 //! followed in place, blocks of `Match` are left out (but `Match all`), and what no file says has OpenSSH's default.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::own::sshd_defaults::{ACCUMULATED, DEFAULTS, DURATIONS};
@@ -46,6 +47,8 @@ struct Setting {
 #[derive(Debug, Default)]
 struct Settings {
     list: Vec<Setting>,
+    /// The keywords of the list.
+    known: BTreeSet<String>,
     files_read: usize,
 }
 
@@ -80,7 +83,7 @@ impl Settings {
 
     fn add(&mut self, keyword: String, value: String, source: &str) {
         let keyword = modern_name(keyword);
-        let is_new = !self.list.iter().any(|known| known.keyword == keyword);
+        let is_new = self.known.insert(keyword.clone());
         if is_new || ACCUMULATED.contains(&keyword.as_str()) {
             let value = normal(&keyword, value);
             self.list.push(Setting { keyword, value, source: source.to_owned() });

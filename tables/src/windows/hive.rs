@@ -25,6 +25,11 @@ const VALUE_NAME_IS_BYTES: u16 = 0x1;
 const IS_INLINE: u32 = 0x8000_0000;
 /// Windows opens no deeper key.
 pub(crate) const MAX_DEPTH: usize = 512;
+/// Names of keys have at most 255 letters, those of values 16,383.
+const MAX_KEY_NAME_BYTES: usize = 512;
+const MAX_VALUE_NAME_BYTES: usize = 32_768;
+/// What tables keep of one hive for one query; of a real one it is a tenth.
+const MAX_KEPT_BYTES: usize = 24 << 20;
 /// The smallest cell that holds a key, with its size: a file cannot hold more keys than fit in it.
 const SMALLEST_KEY_BYTES: u64 = 80;
 
@@ -46,8 +51,8 @@ pub(crate) trait Storage {
     /// Fills the buffer from an offset on; false if the bytes are not all there or may not be read.
     fn read(&self, offset: u64, buffer: &mut [u8]) -> bool;
 
-    /// Hears of a cell that does not hold what it should; what hangs on it is left out.
-    fn damaged(&self, what: &'static str);
+    /// Hears why a part of the hive is left out.
+    fn leaves_out(&self, why: &'static str);
 }
 
 /// An opened hive.
@@ -57,6 +62,8 @@ pub(crate) struct Hive {
     /// The bytes of all cells, after the header.
     cells_bytes: u64,
     has_segments: bool,
+    /// Bytes that a table has kept.
+    kept: std::cell::Cell<usize>,
     /// It was not written out: its newest changes are in its transaction log only.
     pub is_dirty: bool,
 }
@@ -118,6 +125,7 @@ impl Hive {
             // Not what the header says: of a hive that was not closed that may be old.
             cells_bytes: storage.size().saturating_sub(HEADER_BYTES),
             has_segments: minor >= 4,
+            kept: std::cell::Cell::new(0),
             is_dirty: u32_of(&header, 4) != u32_of(&header, 8) || checksum(&header) != u32_of(&header, CHECKED_BYTES),
             storage,
         };
@@ -130,15 +138,34 @@ impl Hive {
     }
 
     /// The subkeys of a key, in the order of the hive.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn subkeys<'a>(&'a self, key: &Key) -> impl Iterator<Item = Key> + use<'a> {
-        let parent = key.offset;
-        self.subkey_offsets(key, None).into_iter().filter_map(move |offset| {
-            let found = self.key(offset, Some(parent));
-            if found.is_none() {
-                self.storage.damaged("a key");
-            }
-            found
-        })
+        let key = key.clone();
+        self.places_of_subkeys(&key).into_iter().filter_map(move |place| self.subkey_at(&key, place))
+    }
+
+    /// Where the subkeys of a key are, for [`Hive::subkey_at`]: a list of numbers is smaller than the keys.
+    pub fn places_of_subkeys(&self, key: &Key) -> Vec<u32> {
+        self.subkey_offsets(key, None)
+    }
+
+    pub fn subkey_at(&self, key: &Key, place: u32) -> Option<Key> {
+        let found = self.key(place, Some(key.offset));
+        if found.is_none() {
+            self.storage.leaves_out("a key is damaged");
+        }
+        found
+    }
+
+    /// Counts what a table keeps of the hive; false, and said, beyond what one may keep. Cells can be used many times, so that
+    /// a small file could otherwise fill the memory.
+    pub fn may_keep(&self, bytes: usize) -> bool {
+        let kept = self.kept.get().saturating_add(bytes);
+        self.kept.set(kept);
+        if kept > MAX_KEPT_BYTES {
+            self.storage.leaves_out("it holds more than a table may keep");
+        }
+        kept <= MAX_KEPT_BYTES
     }
 
     /// A subkey by its name; capitals do not matter.
@@ -152,20 +179,30 @@ impl Hive {
 
     /// The values of a key, in the order of the hive.
     pub fn values<'a>(&'a self, key: &Key) -> impl Iterator<Item = ValueCell> + use<'a> {
+        let count = self.count_of_values(key);
+        let key = key.clone();
+        (0..count).filter_map(move |index| self.value_number(&key, index))
+    }
+
+    /// How many values the list of a key holds.
+    pub fn count_of_values(&self, key: &Key) -> u32 {
         let List { count, offset } = key.values;
         let list = if count == 0 { None } else { self.cell(offset) };
         if list.is_none_or(|cell| u64::from(count) * 4 > u64::from(cell.size)) && count > 0 {
-            self.storage.damaged("a list of values");
+            self.storage.leaves_out("a list of values is damaged");
         }
-        let held = list.map_or(0, |cell| count.min(cell.size / 4));
-        (0..held).filter_map(move |index| {
-            let offset = u32::from_le_bytes(self.array(list?, index.checked_mul(4)?)?);
-            let value = self.value_at(offset);
-            if value.is_none() {
-                self.storage.damaged("a value");
-            }
-            value
-        })
+        list.map_or(0, |cell| count.min(cell.size / 4))
+    }
+
+    /// A value by its place in the list of a key.
+    pub fn value_number(&self, key: &Key, index: u32) -> Option<ValueCell> {
+        let list = self.cell(key.values.offset)?;
+        let value = index.checked_mul(4).and_then(|at| self.array(list, at)).map(u32::from_le_bytes);
+        let value = value.and_then(|offset| self.value_at(offset));
+        if value.is_none() {
+            self.storage.leaves_out("a value is damaged");
+        }
+        value
     }
 
     /// A value by its name; capitals do not matter, and an empty name is the default value.
@@ -177,7 +214,7 @@ impl Hive {
     pub fn data(&self, value: &ValueCell, max_bytes: usize) -> Option<Vec<u8>> {
         let data = self.data_of(value, max_bytes);
         if data.is_none() {
-            self.storage.damaged("the data of a value");
+            self.storage.leaves_out("the data of a value is damaged");
         }
         data
     }
@@ -224,7 +261,8 @@ impl Hive {
         if fixed[..2] != *b"nk" || !is_in_place {
             return None;
         }
-        let name = self.bytes(cell, KEY_BYTES, usize::from(u16_of(&fixed, 72)))?;
+        let length = usize::from(u16_of(&fixed, 72));
+        let name = if length <= MAX_KEY_NAME_BYTES { self.bytes(cell, KEY_BYTES, length)? } else { return None };
         Some(Key {
             name: decode_name(&name, u16_of(&fixed, 2) & KEY_NAME_IS_BYTES != 0),
             written: unix_time(u64_of(&fixed, 4)),
@@ -240,7 +278,8 @@ impl Hive {
         if fixed[..2] != *b"vk" {
             return None;
         }
-        let name = self.bytes(cell, VALUE_BYTES, usize::from(u16_of(&fixed, 2)))?;
+        let length = usize::from(u16_of(&fixed, 2));
+        let name = if length <= MAX_VALUE_NAME_BYTES { self.bytes(cell, VALUE_BYTES, length)? } else { return None };
         Some(ValueCell {
             name: decode_name(&name, u16_of(&fixed, 16) & VALUE_NAME_IS_BYTES != 0),
             kind: u32_of(&fixed, 12),
@@ -264,7 +303,7 @@ impl Hive {
             offsets: Vec::new(),
         };
         if found.list(offset, true).is_none() {
-            self.storage.damaged("a list of keys");
+            self.storage.leaves_out("a list of keys is damaged");
         }
         found.offsets
     }

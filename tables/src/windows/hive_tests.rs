@@ -1,6 +1,7 @@
 //! Tests of the hive reader against hives that the tests write themselves, whole and damaged.
 #![allow(clippy::unwrap_used)] // a failing test may end
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -9,6 +10,7 @@ use crate::fuzzing::walk;
 use crate::windows::data::shown;
 use crate::windows::hive::{Error, Hive, Key, utf16};
 use crate::windows::hive_writer::{self as made, Lists, key, wide};
+use crate::windows::machine::Entry;
 use crate::windows::storage::MemoryStorage;
 
 fn open(bytes: Vec<u8>) -> Result<Hive, Error> {
@@ -167,6 +169,23 @@ fn a_list_that_names_one_key_often_has_it_once() {
     let first: [u8; 4] = bytes[list + 4..list + 8].try_into().unwrap();
     bytes[list + 12..list + 16].copy_from_slice(&first);
     assert_eq!(walk(&open(bytes).unwrap()), 2);
+}
+
+#[test]
+fn a_small_hive_does_not_fill_the_memory() {
+    let many = (0..5_000).fold(key("Many"), |many, index| many.number(&format!("v{index}"), index));
+    let mut bytes = many.value("Big", 3, vec![7; 100_000]).hive();
+    let at = place_of(&bytes, "Many");
+    let list = u32::from_le_bytes(bytes[at + 40..at + 44].try_into().unwrap()) as usize + 4096 + 4;
+    // Every entry of the list is the large value.
+    let big: [u8; 4] = bytes[list + 5_000 * 4..list + 5_001 * 4].try_into().unwrap();
+    for index in 0..5_000 {
+        bytes[list + index * 4..list + index * 4 + 4].copy_from_slice(&big);
+    }
+    let root = Entry::root_of(Rc::new(open(bytes).unwrap())).unwrap();
+    assert_eq!(root.every_value().count(), 5_001);
+    let kept: usize = root.values().map(|value| value.bytes.len()).sum();
+    assert!((20 << 20..25 << 20).contains(&kept), "{kept}");
 }
 
 #[test]

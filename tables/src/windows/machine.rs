@@ -207,9 +207,20 @@ impl Entry {
         self.key.written
     }
 
-    pub fn children(&self) -> impl Iterator<Item = Entry> + use<'_> {
-        let hive = &self.hive;
-        hive.subkeys(&self.key).map(move |key| Entry { hive: Rc::clone(hive), key })
+    /// The keys below; reading ends where a table would keep too much of them.
+    pub fn children(&self) -> impl Iterator<Item = Entry> + use<> {
+        let hive = Rc::clone(&self.hive);
+        self.every_child().take_while(move |child| hive.may_keep(child.name().len()))
+    }
+
+    /// The keys below, for who keeps none of them.
+    pub fn every_child(&self) -> impl Iterator<Item = Entry> + use<> {
+        let Entry { hive, key } = self.clone();
+        let places = hive.places_of_subkeys(&key);
+        places.into_iter().filter_map(move |place| {
+            let key = hive.subkey_at(&key, place)?;
+            Some(Entry { hive: Rc::clone(&hive), key })
+        })
     }
 
     pub fn child(&self, name: &str) -> Option<Entry> {
@@ -222,13 +233,22 @@ impl Entry {
         path.split('\\').filter(|part| !part.is_empty()).try_fold(self.clone(), |entry, part| entry.child(part))
     }
 
-    pub fn values(&self) -> impl Iterator<Item = Value> + use<'_> {
-        self.hive.values(&self.key).filter_map(|cell| self.read(cell))
+    /// The values; reading ends where a table would keep too much of them.
+    pub fn values(&self) -> impl Iterator<Item = Value> + use<> {
+        let hive = Rc::clone(&self.hive);
+        self.every_value().take_while(move |value| hive.may_keep(value.name.len() + value.bytes.len()))
+    }
+
+    /// The values, for who keeps none of them.
+    pub fn every_value(&self) -> impl Iterator<Item = Value> + use<> {
+        let Entry { hive, key } = self.clone();
+        (0..hive.count_of_values(&key)).filter_map(move |index| read(&hive, hive.value_number(&key, index)?))
     }
 
     /// A value by its name; empty for the default value.
     pub fn value(&self, name: &str) -> Option<Value> {
-        self.read(self.hive.value(&self.key, name)?)
+        let value = read(&self.hive, self.hive.value(&self.key, name)?)?;
+        self.hive.may_keep(value.bytes.len()).then_some(value)
     }
 
     /// A value as osquery shows it.
@@ -239,11 +259,11 @@ impl Entry {
     pub fn number(&self, name: &str) -> Option<u64> {
         self.value(name).and_then(|value| data::number(value.kind, &value.bytes))
     }
+}
 
-    fn read(&self, cell: ValueCell) -> Option<Value> {
-        let bytes = self.hive.data(&cell, MAX_DATA_BYTES)?;
-        Some(Value { name: cell.name, kind: cell.kind, bytes })
-    }
+fn read(hive: &Hive, cell: ValueCell) -> Option<Value> {
+    let bytes = hive.data(&cell, MAX_DATA_BYTES)?;
+    Some(Value { name: cell.name, kind: cell.kind, bytes })
 }
 
 /// The name of the key that `CurrentControlSet` stands for while Windows runs.

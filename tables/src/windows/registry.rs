@@ -9,7 +9,7 @@ use crate::schema::{Rows, row, table};
 use crate::value::Row;
 use crate::windows::data::kind_name;
 use crate::windows::machine::Machine;
-use crate::windows::tree::{Node, Pattern, Place, join};
+use crate::windows::tree::{Pattern, Place, join};
 
 table! {
     /// Keys and values of the registry of a Windows image; `%%` at the end of a LIKE reaches everything below.
@@ -53,21 +53,18 @@ fn asked_for(scan: &Scan) -> Option<(Pattern, bool)> {
     Pattern::like(&path).parents().map(|pattern| (pattern, true))
 }
 
-fn of_key(machine: &Machine, place: Place) -> Vec<Row> {
+/// The rows of a key, one at a time: values can be large, and there can be many.
+fn of_key(machine: &Machine, place: Place) -> impl Iterator<Item = Row> + use<> {
     let Place { path: key, node } = place;
-    let mut rows: Vec<Row> = Vec::new();
-    for (name, child) in node.children(machine) {
-        let path = join(&key, &name);
-        rows.push(row! { key: key.as_str(), path, name, r#type: "subkey", data: "", mtime: child.written() });
-    }
-    rows.extend(values(&key, &node));
-    rows
-}
-
-fn values(key: &str, node: &Node) -> impl Iterator<Item = Row> {
-    node.values().map(move |value| {
+    let (parent, written) = (key.clone(), node.written());
+    let subkeys = node.children(machine).map(move |(name, child)| {
+        let path = join(&parent, &name);
+        row! { key: parent.as_str(), path, name, r#type: "subkey", data: "", mtime: child.written() }
+    });
+    let values = node.values().map(move |value| {
         let data = value.shown();
         let name = if value.name.is_empty() { DEFAULT_VALUE.to_owned() } else { value.name };
-        row! { key, path: join(key, &name), name, r#type: kind_name(value.kind), data, mtime: node.written() }
-    })
+        row! { key: key.as_str(), path: join(&key, &name), name, r#type: kind_name(value.kind), data, mtime: written }
+    });
+    subkeys.chain(values)
 }

@@ -83,9 +83,9 @@ impl Storage for FileStorage {
         true
     }
 
-    fn damaged(&self, what: &'static str) {
+    fn leaves_out(&self, why: &'static str) {
         if !self.scan.budget().has_failed() {
-            self.scan.warn(format!("{}: {what} is damaged; what hangs on it is not shown", self.path));
+            self.scan.warn(format!("{}: {why}; what hangs on it is not shown", self.path));
         }
     }
 }
@@ -105,5 +105,5 @@ impl Storage for MemoryStorage {
         held.map(|held| buffer.copy_from_slice(held)).is_some()
     }
 
-    fn damaged(&self, _: &'static str) {}
+    fn leaves_out(&self, _: &'static str) {}
 }

@@ -14,6 +14,9 @@ const CLASSES: &str = "HKEY_CLASSES_ROOT";
 const MACHINE_CLASSES: &str = "Classes";
 const TOP: [&str; 3] = [CLASSES, MACHINE, USERS];
 const SYSTEM_HIVES: [&str; 4] = ["SAM", "SECURITY", "SOFTWARE", "SYSTEM"];
+const MACHINE_HIVES: [&str; 5] = ["SAM", "SECURITY", "SOFTWARE", "SYSTEM", BOOT];
+/// The longest path that Windows opens.
+const MAX_PATH_BYTES: usize = 64 << 10;
 const BOOT: &str = "BCD00000000";
 const CURRENT: &str = "CurrentControlSet";
 
@@ -44,9 +47,9 @@ impl Node {
         }
     }
 
-    pub fn values(&self) -> Box<dyn Iterator<Item = Value> + '_> {
+    pub fn values(&self) -> Box<dyn Iterator<Item = Value>> {
         match self {
-            Node::System(entry) | Node::Key(entry) => Box::new(entry.values()),
+            Node::System(entry) | Node::Key(entry) => Box::new(entry.every_value()),
             Node::Top | Node::Machine | Node::Users => Box::new(std::iter::empty()),
         }
     }
@@ -72,34 +75,35 @@ impl Node {
         }
     }
 
-    /// The names and nodes below, in the order of the hive.
-    pub fn children(&self, machine: &Machine) -> Vec<(String, Node)> {
-        let of_names = |names: &mut dyn Iterator<Item = String>| -> Vec<(String, Node)> {
-            names.filter_map(|name| self.child(machine, &name).map(|node| (name, node))).collect()
+    /// The names and nodes below, in the order of the hive, read one at a time.
+    pub fn children(&self, machine: &Machine) -> Children {
+        let of_names = |names: &[&str]| -> Children {
+            let nodes: Vec<(String, Node)> = names
+                .iter()
+                .filter_map(|name| self.child(machine, name).map(|node| ((*name).to_owned(), node)))
+                .collect();
+            Box::new(nodes.into_iter())
         };
-        let of_entry = |entry: &Entry| -> Vec<(String, Node)> {
-            entry.children().map(|child| (child.name().to_owned(), Node::Key(child))).collect()
-        };
+        let of_entry = |entry: &Entry| entry.every_child().map(|child| (child.name().to_owned(), Node::Key(child)));
         match self {
-            Node::Top => of_names(&mut TOP.iter().map(|name| (*name).to_owned())),
-            Node::Machine => of_names(&mut SYSTEM_HIVES.iter().chain([&BOOT]).map(|name| (*name).to_owned())),
+            Node::Top => of_names(&TOP),
+            Node::Machine => of_names(&MACHINE_HIVES),
             Node::Users => {
-                let mut users: Vec<(String, Node)> =
-                    machine.user_hives().map(|(sid, root)| (sid, Node::Key(root))).collect();
-                if let Some(root) = machine.system_hive("DEFAULT") {
-                    users.push((SYSTEM_SID.to_owned(), Node::Key(root)));
-                }
-                users
+                let system = machine.system_hive("DEFAULT").map(|root| (SYSTEM_SID.to_owned(), root));
+                let users: Vec<(String, Entry)> = machine.user_hives().chain(system).collect();
+                Box::new(users.into_iter().map(|(sid, root)| (sid, Node::Key(root))))
             }
             Node::System(entry) => {
-                let mut keys = of_entry(entry);
-                keys.extend(self.child(machine, CURRENT).map(|node| (CURRENT.to_owned(), node)));
-                keys
+                let current = self.child(machine, CURRENT).map(|node| (CURRENT.to_owned(), node));
+                Box::new(of_entry(entry).chain(current))
             }
-            Node::Key(entry) => of_entry(entry),
+            Node::Key(entry) => Box::new(of_entry(entry)),
         }
     }
 }
+
+/// The nodes below one, with their names.
+pub(crate) type Children = Box<dyn Iterator<Item = (String, Node)>>;
 
 /// A part of a pattern between two backslashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +151,7 @@ impl Pattern {
     /// The places that match. `with_base` adds, to those anywhere below a key, the key itself.
     pub fn expand(self, machine: Rc<Machine>, with_base: bool) -> Expansion {
         let top = Place { path: String::new(), node: Node::Top };
-        Expansion { machine, parts: self.parts, with_base, stack: vec![Step { place: top, part: 0, depth: 0 }] }
+        Expansion { machine, parts: self.parts, with_base, stack: vec![Step::Visit { place: top, part: 0, depth: 0 }] }
     }
 }
 
@@ -155,15 +159,14 @@ fn parts_of(path: &str) -> impl Iterator<Item = &str> {
     path.split('\\').filter(|part| !part.is_empty())
 }
 
-struct Step {
-    place: Place,
-    /// The part of the pattern that is next.
-    part: usize,
-    /// How many keys the place lies below the first deep part.
-    depth: usize,
+enum Step {
+    /// A place whose next part of the pattern is `part`; it lies so many keys below the first deep part.
+    Visit { place: Place, part: usize, depth: usize },
+    /// The places below a path that are still to visit, those whose name matches.
+    Below { path: String, children: Children, pattern: Option<String>, part: usize, depth: usize },
 }
 
-/// See [`Pattern::expand`].
+/// See [`Pattern::expand`]. It keeps one list of keys a level, whatever the size of the tree.
 pub(crate) struct Expansion {
     machine: Rc<Machine>,
     parts: Vec<Part>,
@@ -172,12 +175,34 @@ pub(crate) struct Expansion {
 }
 
 impl Expansion {
-    fn push_children(&mut self, place: &Place, is_wanted: impl Fn(&str) -> bool, part: usize, depth: usize) {
-        let children = place.node.children(&self.machine);
-        for (name, node) in children.into_iter().rev().filter(|(name, _)| is_wanted(name)) {
-            let path = join(&place.path, &name);
-            self.stack.push(Step { place: Place { path, node }, part, depth });
+    /// Goes on below a place; true if the place itself is asked for.
+    fn visit(&mut self, place: &Place, part: usize, depth: usize) -> bool {
+        if place.path.len() > MAX_PATH_BYTES {
+            return false;
         }
+        let path = place.path.clone();
+        match self.parts.get(part).cloned() {
+            None => return true,
+            Some(Part::Literal(name)) => {
+                if let Some(node) = place.node.child(&self.machine, &name) {
+                    let place = Place { path: join(&path, &name), node };
+                    self.stack.push(Step::Visit { place, part: part + 1, depth });
+                }
+            }
+            Some(Part::Wild(pattern)) => {
+                let children = place.node.children(&self.machine);
+                self.stack.push(Step::Below { path, children, pattern: Some(pattern), part: part + 1, depth });
+            }
+            // osquery knows it at the end only; what follows it is left to SQLite.
+            Some(Part::Deep) => {
+                if depth < MAX_DEPTH {
+                    let children = place.node.children(&self.machine);
+                    self.stack.push(Step::Below { path, children, pattern: None, part, depth: depth + 1 });
+                }
+                return depth > 0 || self.with_base;
+            }
+        }
+        false
     }
 }
 
@@ -185,30 +210,25 @@ impl Iterator for Expansion {
     type Item = Place;
 
     fn next(&mut self) -> Option<Place> {
-        while let Some(Step { place, part, depth }) = self.stack.pop() {
+        while let Some(step) = self.stack.pop() {
             if !self.machine.scan().budget().is_open() {
                 return None;
             }
-            match self.parts.get(part).cloned() {
-                None => return Some(place),
-                Some(Part::Literal(name)) => {
-                    if let Some(node) = place.node.child(&self.machine, &name) {
-                        let path = join(&place.path, &name);
-                        self.stack.push(Step { place: Place { path, node }, part: part + 1, depth });
-                    }
-                }
-                Some(Part::Wild(pattern)) => {
-                    let is_wanted = |name: &str| matches(pattern.as_bytes(), name.to_lowercase().as_bytes());
-                    self.push_children(&place, is_wanted, part + 1, depth);
-                }
-                // osquery knows it at the end only; what follows it is left to SQLite.
-                Some(Part::Deep) => {
-                    if depth < MAX_DEPTH {
-                        self.push_children(&place, |_| true, part, depth + 1);
-                    }
-                    if depth > 0 || self.with_base {
+            match step {
+                Step::Visit { place, part, depth } => {
+                    if self.visit(&place, part, depth) {
                         return Some(place);
                     }
+                }
+                Step::Below { path, mut children, pattern, part, depth } => {
+                    let is_wanted = |name: &str| {
+                        let matches = |pattern: &String| matches(pattern.as_bytes(), name.to_lowercase().as_bytes());
+                        pattern.as_ref().is_none_or(matches)
+                    };
+                    let Some((name, node)) = children.find(|(name, _)| is_wanted(name)) else { continue };
+                    let place = Place { path: join(&path, &name), node };
+                    self.stack.push(Step::Below { path, children, pattern, part, depth });
+                    self.stack.push(Step::Visit { place, part, depth });
                 }
             }
         }
