@@ -5,9 +5,9 @@
 cd "$ROOT"
 
 case ${BENCH:-} in
-'') benches="tenants scan integrity" ;;
-tenants | scan | integrity) benches=$BENCH ;;
-*) die "there is no benchmark $BENCH; there are: tenants scan integrity" ;;
+'') benches="tenants scan integrity agreement" ;;
+tenants | scan | integrity | agreement) benches=$BENCH ;;
+*) die "there is no benchmark $BENCH; there are: tenants scan integrity agreement" ;;
 esac
 
 hack/setup.sh kube postgres openbao devcluster >/dev/null
@@ -17,7 +17,15 @@ mkdir -p api-server/ui/dist
 log "programs, with optimisation"
 cargo build --release --locked -p bench -p operator -p agent-daemonset
 for bench in $benches; do
-  [ "$bench" != integrity ] || hack/setup.sh aide
+  case $bench in
+  integrity) hack/setup.sh aide ;;
+  scan | agreement)
+    hack/setup.sh oscap debian
+    TENA_BENCH_ROOT=$(dir_of debian)/root
+    TENA_BENCH_SCAP_CONTENT=$(dir_of oscap)/ssg-debian12-ds.xml
+    export TENA_BENCH_ROOT TENA_BENCH_SCAP_CONTENT
+    ;;
+  esac
   log "$bench"
   "$(bin_dir release)/tenantra-bench" "$bench"
 done

