@@ -96,6 +96,9 @@ impl Module {
         let mut parameters = self.default_parameters();
         parameters.extend(given.iter().map(|(name, value)| (name.clone(), value.clone())));
         let error = |reason| ParameterError { module: self.reference(), reason };
+        if parameters.is_empty() && self.parameters == no_parameters() {
+            return Ok(parameters);
+        }
         let validator = jsonschema::validator_for(&self.parameters).map_err(|e| error(e.to_string()))?;
         validator.validate(&json!(parameters)).map_err(|e| {
             let path = e.instance_path().to_string();
@@ -105,7 +108,7 @@ impl Module {
     }
 }
 
-fn no_parameters() -> Value {
+pub(crate) fn no_parameters() -> Value {
     json!({ "type": "object", "additionalProperties": false, "properties": {} })
 }
 

@@ -3,7 +3,7 @@
 //! A text that is nothing but a place becomes the value itself, of whatever type; `null` takes the field away. Within a text a
 //! value is written out, a list with commas between. `${name|sql}` writes SQL literals, `${name|regex}` a text that a
 //! regular expression takes as it is, `${name|files}` a SELECT of the existing files that a list of paths and globs names;
-//! `$${` stands for `${`. A value may have places of its own; but the lists and maps of a family of modules are taken as they
+//! `${name|capital}` begins with a capital letter; `$${` stands for `${`. A value may have places of its own; but the lists and maps of a family of modules are taken as they
 //! are, for they hold families with places that are filled later.
 
 use std::collections::BTreeSet;
@@ -40,7 +40,7 @@ impl Wrong {
             Self::Missing(_) => "give it in the row, in given or in the template's defaults",
             Self::NotText(_) => "let the place be the whole text, or give a text",
             Self::Circular(_) => "write its value out",
-            Self::Filter(_) => "write sql, regex or files",
+            Self::Filter(_) => "write sql, regex, files or capital",
             Self::Open(_) => "close it with }, or write $${ for the characters themselves",
         }
     }
@@ -174,6 +174,7 @@ fn filtered(filter: &str, value: &Value, name: &str) -> Result<Value, Wrong> {
         ("sql", Value::Bool(is_true)) => u8::from(*is_true).to_string(),
         ("sql", other) => format!("'{}'", written(other, name)?.replace('\'', "''")),
         ("regex", other) => escaped(&written(other, name)?),
+        ("capital", other) => capital(&written(other, name)?),
         _ => return Err(Wrong::Filter(filter.to_owned())),
     };
     Ok(Value::String(text))
@@ -189,6 +190,11 @@ fn files(value: &Value, name: &str) -> Result<Value, Wrong> {
     let exact = (!exact.is_empty()).then(|| format!("SELECT path FROM file WHERE path IN ({})", exact.join(", ")));
     let globs = globs.into_iter().map(|glob| format!("SELECT path FROM file WHERE path GLOB {glob}"));
     Ok(Value::String(exact.into_iter().chain(globs).collect::<Vec<_>>().join(" UNION ")))
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// The text with a backslash before each character that has a meaning in a regular expression.
@@ -217,7 +223,7 @@ mod tests {
     #[test]
     fn places_are_filled_by_the_type_they_need() {
         let row = json!({
-            "id": "a", "n": 7, "list": ["x'y", "z"], "none": null, "map": { "k": ["${id}"] }, "rows": [["a", 1], ["b", 2]], "paths": ["/a", "/c/*", "/b"], "path": "/etc/${id}.conf",
+            "id": "a", "n": 7, "list": ["x'y", "z"], "none_yet": "", "none": null, "map": { "k": ["${id}"] }, "rows": [["a", 1], ["b", 2]], "paths": ["/a", "/c/*", "/b"], "path": "/etc/${id}.conf",
         });
         for (template, expected) in [
             (json!("${n}"), json!(7)),
@@ -231,6 +237,7 @@ mod tests {
                     "SELECT path FROM file WHERE path IN ('/a', '/b') UNION SELECT path FROM file WHERE path GLOB '/c/*'"
                 ),
             ),
+            (json!("${id|capital}${none_yet}"), json!("A")),
             (json!("about ${list}"), json!("about x'y, z")),
             (json!({ "${id}": "${none}", "b": "${map}" }), json!({ "b": { "k": ["${id}"] } })),
             (json!({ "${id}": ["${path}", "${none}"] }), json!({ "a": ["/etc/a.conf"] })),
