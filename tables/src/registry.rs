@@ -22,6 +22,7 @@ pub(crate) static TABLES: &[&Table] = &[
     &osquery::chrome_extension_content_scripts::TABLE,
     &osquery::chrome_extensions::TABLE,
     &own::containerd_containers::TABLE,
+    &own::containerd_images::TABLE,
     &own::containerd_mounts::TABLE,
     &osquery::cpu_info::TABLE,
     &osquery::cpu_time::TABLE,

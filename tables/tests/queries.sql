@@ -612,6 +612,10 @@ SELECT pod, name, image FROM containerd_containers WHERE uid = 0 AND no_new_priv
 SELECT c.pod, c.name, m.source FROM containerd_containers c JOIN containerd_mounts m ON m.container_id = c.id WHERE m.type = 'bind' AND m.source IN ('/', '/etc', '/root', '/var/run/docker.sock', '/run/containerd/containerd.sock');
 -- mounts_of_containers_that_may_be_written
 SELECT container_id, source, destination FROM containerd_mounts WHERE readonly = 0 AND source LIKE '/etc/%';
+-- images_of_pods_without_a_digest
+SELECT namespace, name, datetime(created_at, 'unixepoch') AS made FROM containerd_images WHERE name NOT LIKE '%@sha256:%';
+-- containers_whose_image_is_gone
+SELECT c.pod, c.image FROM containerd_containers c LEFT JOIN containerd_images i ON i.name = c.image WHERE c.image IS NOT NULL AND i.name IS NULL;
 -- clients_that_lxd_trusts
 SELECT name, type, fingerprint FROM lxd_certificates;
 -- cluster_of_lxd

@@ -2,8 +2,10 @@
 
 pub(crate) mod apk_packages;
 pub(crate) mod audit_rules;
+mod bolt;
 mod containerd;
 pub(crate) mod containerd_containers;
+pub(crate) mod containerd_images;
 pub(crate) mod containerd_mounts;
 pub(crate) mod deb_package_checksums;
 mod endpoints;
