@@ -422,6 +422,16 @@ fn a_hive_that_was_not_closed_is_read_with_a_warning() {
 }
 
 #[test]
+fn a_profile_on_another_drive_is_named() {
+    let profiles = r"Microsoft\Windows NT\CurrentVersion\ProfileList\S-1-5-21-9-9-9-1002";
+    let elsewhere = software().at(profiles, key("").value("ProfileImagePath", 2, wide(r"D:\Users\Eve")));
+    let image = image().with("WINDOWS/system32/Config/software", elsewhere.hive());
+    let output = image.output("SELECT name FROM startup_items");
+    assert_eq!(output.rows.len(), 4);
+    assert!(output.warnings[0].message.contains(r"D:\Users\Eve"), "{:?}", output.warnings);
+}
+
+#[test]
 fn a_link_in_a_profile_is_not_followed() {
     let image = image();
     std::fs::remove_file(image.path("Users/bob/ntuser.dat")).unwrap();

@@ -20,6 +20,8 @@ const MAX_PROFILES: usize = 1_000;
 const PROFILES: &str = r"Microsoft\Windows NT\CurrentVersion\ProfileList";
 /// The account of the system itself, whose hive is that of `.DEFAULT`.
 pub(crate) const SYSTEM_SID: &str = "S-1-5-18";
+/// The drive that Windows is on, as it sees it.
+const SYSTEM_DRIVE: &str = "C:";
 const USER_HIVE: &[&str] = &["NTUSER.DAT"];
 const USER_CLASSES: &[&str] = &["AppData", "Local", "Microsoft", "Windows", "UsrClass.dat"];
 /// What the name of an account's classes ends with.
@@ -149,7 +151,13 @@ impl Machine {
     }
 
     fn hive_in(&self, profile: &Profile, file: &[&str]) -> Option<Entry> {
-        let home = self.path_of(&profile.folder)?;
+        let Some(home) = self.path_of(&profile.folder) else {
+            if !is_on_system_drive(&profile.folder) {
+                self.scan
+                    .warn(format!("the profile {} lies on another drive, which is not below the root", profile.folder));
+            }
+            return None;
+        };
         self.hive(&locate_in_home(&self.scan, &home, file)?)
     }
 
@@ -174,8 +182,8 @@ impl Machine {
 
     /// Where a path of Windows is below the root; another drive than the system's is not there.
     pub fn path_of(&self, path: &str) -> Option<PathBuf> {
-        let below = self.expand(path);
-        let below = below.get(..2).filter(|drive| is_same_name(drive, "C:")).and_then(|_| below.get(2..))?;
+        let path = self.expand(path);
+        let below = if is_on_system_drive(&path) { path.get(SYSTEM_DRIVE.len()..)? } else { return None };
         let parts: Vec<&str> = below.split('\\').filter(|part| !part.is_empty()).collect();
         locate(&self.scan, Path::new("/"), &parts)
     }
@@ -264,6 +272,10 @@ impl Entry {
 fn read(hive: &Hive, cell: ValueCell) -> Option<Value> {
     let bytes = hive.data(&cell, MAX_DATA_BYTES)?;
     Some(Value { name: cell.name, kind: cell.kind, bytes })
+}
+
+fn is_on_system_drive(path: &str) -> bool {
+    path.get(..SYSTEM_DRIVE.len()).is_some_and(|drive| is_same_name(drive, SYSTEM_DRIVE))
 }
 
 /// The name of the key that `CurrentControlSet` stands for while Windows runs.
