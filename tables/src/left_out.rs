@@ -54,6 +54,11 @@ pub(crate) static LEFT_OUT: &[LeftOut] = &[
         is_for_linux: true,
     },
     LeftOut {
+        tables: &["kernel_integrity", "opera_extensions", "process_dns_events", "syslog"],
+        reason: "is no longer in osquery either",
+        is_for_linux: true,
+    },
+    LeftOut {
         tables: &["curl", "curl_certificate"],
         reason: "fetches whatever address a query names, which would make each query a way through the host's network",
         is_for_linux: true,

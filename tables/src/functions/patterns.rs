@@ -79,7 +79,7 @@ fn compile(pattern: &str) -> std::result::Result<Regex, Box<dyn std::error::Erro
     if pattern.len() > MAX_PATTERN_BYTES {
         return Err("the pattern is too long".into());
     }
-    RegexBuilder::new(pattern)
+    RegexBuilder::new(&with_classes_of_ascii(pattern))
         .backtrack_limit(MAX_STEPS)
         .delegate_size_limit(MAX_PATTERN_BYTES)
         .delegate_dfa_size_limit(MAX_PATTERN_BYTES)
@@ -87,6 +87,88 @@ fn compile(pattern: &str) -> std::result::Result<Regex, Box<dyn std::error::Erro
         .map_err(|error| format!("the pattern is not a regular expression: {error}").into())
 }
 
+/// `\w` and `\d` stand for letters and digits of ASCII, as in osquery's dialect; those of Unicode would also make `\w{40,}` a
+/// pattern of a megabyte.
+fn with_classes_of_ascii(pattern: &str) -> String {
+    const WORD: &str = "0-9A-Za-z_";
+    const DIGIT: &str = "0-9";
+    let mut translated = String::with_capacity(pattern.len());
+    let mut letters = pattern.chars().peekable();
+    let mut is_in_set = false;
+    while let Some(letter) = letters.next() {
+        match (letter, is_in_set) {
+            ('\\', _) => match (letters.next(), is_in_set) {
+                (Some('w'), true) => translated.push_str(WORD),
+                (Some('d'), true) => translated.push_str(DIGIT),
+                (Some('w'), false) => translated.extend(["[", WORD, "]"]),
+                (Some('d'), false) => translated.extend(["[", DIGIT, "]"]),
+                (Some('W'), false) => translated.extend(["[^", WORD, "]"]),
+                (Some('D'), false) => translated.extend(["[^", DIGIT, "]"]),
+                (escaped, _) => {
+                    translated.push('\\');
+                    translated.extend(escaped);
+                }
+            },
+            ('[', false) => {
+                is_in_set = true;
+                translated.push('[');
+                // `[]a]` and `[^]a]` hold a bracket.
+                translated.extend(letters.next_if_eq(&'^'));
+                if letters.next_if_eq(&']').is_some() {
+                    translated.push_str("\\]");
+                }
+            }
+            // `[:alpha:]`, with a bracket of its own.
+            ('[', true) if letters.peek() == Some(&':') => {
+                translated.push('[');
+                for letter in letters.by_ref() {
+                    translated.push(letter);
+                    if letter == ']' {
+                        break;
+                    }
+                }
+            }
+            ('[', true) => translated.push_str("\\["),
+            (']', true) => {
+                is_in_set = false;
+                translated.push(']');
+            }
+            (other, _) => translated.push(other),
+        }
+    }
+    translated
+}
+
 fn too_costly(error: &fancy_regex::Error) -> rusqlite::Error {
     refusal(format!("the pattern cannot be matched: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn classes_are_of_ascii() {
+        for (pattern, expected) in [
+            (r"\w+\d", "[0-9A-Za-z_]+[0-9]"),
+            (r"[\w.-]\W\D", "[0-9A-Za-z_.-][^0-9A-Za-z_][^0-9]"),
+            (r"\\w\.\b", r"\\w\.\b"),
+            (r"[^]\d]x[[:alpha:]\d]", r"[^\]0-9]x[[:alpha:]0-9]"),
+            (r"[[]a", r"[\[]a"),
+            ("a\\", "a\\"),
+        ] {
+            assert_eq!(with_classes_of_ascii(pattern), expected, "{pattern}");
+        }
+        assert!(compile(r"(\w{40,})").is_ok_and(|pattern| pattern.is_match(&*"a".repeat(40)).unwrap_or(false)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_pattern_is_translated_without_panic(pattern in r"[\[\]\^:\\wdWDa(){}*+?|.-]{0,16}") {
+            if let Ok(pattern) = compile(&pattern) {
+                pattern.is_match("a [1]").ok();
+            }
+        }
+    }
 }
