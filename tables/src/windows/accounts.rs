@@ -1,7 +1,7 @@
 //! Accounts and groups of a Windows image, from the hive SAM. Its structures are undocumented and have not changed since Windows
 //! 2000; only names, comments, groups and members are read, never what proves a password.
 
-use crate::windows::hive::{u32_of, u64_of, utf16};
+use crate::windows::encoding::{u32_of, u64_of, utf16};
 use crate::windows::machine::{Entry, Machine, SYSTEM_SID};
 
 /// Where the texts of an account begin in its record `V`, and of a group in its record `C`.

@@ -4,7 +4,7 @@
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
-use crate::windows::hive::unix_time;
+use crate::windows::encoding::unix_time;
 use crate::windows::machine::{Entry, Machine};
 
 table! {

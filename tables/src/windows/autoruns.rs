@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::paths;
-use crate::windows::hive::is_same_name;
+use crate::windows::encoding::is_same_name;
 use crate::windows::machine::{Entry, Machine, locate, locate_in_home};
 
 /// Keys whose values are started; all that begin so (`RunOnce`, `RunServices`) count.

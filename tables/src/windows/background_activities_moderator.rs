@@ -4,7 +4,7 @@
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
-use crate::windows::hive::{u64_of, unix_time};
+use crate::windows::encoding::{u64_of, unix_time};
 use crate::windows::machine::Machine;
 
 table! {

@@ -11,7 +11,8 @@ use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
 use crate::windows::data::{kind, text, texts};
-use crate::windows::hive::{Hive, u32_of, u64_of};
+use crate::windows::encoding::{u32_of, u64_of};
+use crate::windows::hive::Hive;
 use crate::windows::machine::{Entry, Value, boot_stores, open};
 
 table! {

@@ -1,7 +1,7 @@
 //! The data of registry values: what a number or text is, and how osquery shows each type as text.
 
 use crate::functions::hex;
-use crate::windows::hive::{u16_of, u32_of, u64_of, utf16};
+use crate::windows::encoding::{u16_of, u32_of, u64_of, utf16};
 
 /// Types of values (`winnt.h`).
 pub(crate) mod kind {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
-use crate::windows::hive::{u64_of, unix_time};
+use crate::windows::encoding::{u64_of, unix_time};
 use crate::windows::machine::{Entry, Machine};
 use crate::windows::services::{self, Service};
 

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use crate::fuzzing::walk;
 use crate::windows::data::shown;
-use crate::windows::hive::{Error, Hive, Key, utf16};
+use crate::windows::encoding::utf16;
+use crate::windows::hive::{Error, Hive, Key};
 use crate::windows::hive_writer::{self as made, Lists, key, wide};
 use crate::windows::machine::Entry;
 use crate::windows::storage::MemoryStorage;

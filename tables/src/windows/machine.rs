@@ -10,7 +10,8 @@ use crate::paths;
 use crate::reader::Scan;
 use crate::root::Follow;
 use crate::windows::data;
-use crate::windows::hive::{Hive, Key, ValueCell, is_same_name};
+use crate::windows::encoding::is_same_name;
+use crate::windows::hive::{Hive, Key, ValueCell};
 use crate::windows::storage::FileStorage;
 
 /// Data of one value that is read; Windows advises against more than a part of it.

@@ -10,6 +10,7 @@ pub(crate) mod bcd;
 pub(crate) mod data;
 pub(crate) mod default_environment;
 pub(crate) mod drivers;
+pub(crate) mod encoding;
 pub(crate) mod hive;
 pub(crate) mod machine;
 pub(crate) mod patches;
@@ -34,7 +35,7 @@ pub(crate) mod hive_writer;
 
 use std::path::Path;
 
-use crate::windows::hive::is_same_name;
+use crate::windows::encoding::is_same_name;
 
 /// Whether a Windows lies below a root: it has a folder with the registry. Links are not followed; Windows needs none there.
 pub(crate) fn is_below(root: &Path) -> bool {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike};
 
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
-use crate::windows::hive::unix_time;
+use crate::windows::encoding::unix_time;
 use crate::windows::machine::{Entry, Machine};
 
 table! {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
-use crate::windows::hive::is_same_name;
+use crate::windows::encoding::is_same_name;
 use crate::windows::machine::{Entry, Machine};
 
 table! {

@@ -11,7 +11,7 @@ use crate::reader::Scan;
 use crate::root::Follow;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
-use crate::windows::hive::{u32_of, u64_of, unix_time};
+use crate::windows::encoding::{u32_of, u64_of, unix_time};
 use crate::windows::machine::{Entry, Machine};
 use crate::windows::task::{self, Task};
 

@@ -4,7 +4,7 @@
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
-use crate::windows::hive::{u16_of, u32_of, u64_of, unix_time, utf16};
+use crate::windows::encoding::{u16_of, u32_of, u64_of, unix_time, utf16};
 use crate::windows::machine::{Entry, Machine};
 
 table! {

@@ -6,7 +6,7 @@ use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::Event;
 
 use crate::reader::lossy;
-use crate::windows::hive::utf16;
+use crate::windows::encoding::utf16;
 
 /// Elements in each other; the schema needs five.
 const MAX_DEPTH: usize = 32;

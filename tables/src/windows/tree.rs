@@ -4,7 +4,8 @@
 use std::rc::Rc;
 
 use crate::paths::matches;
-use crate::windows::hive::{MAX_DEPTH, is_same_name};
+use crate::windows::encoding::is_same_name;
+use crate::windows::hive::MAX_DEPTH;
 use crate::windows::machine::{Entry, Machine, SYSTEM_SID, Value, current_control_set};
 
 const MACHINE: &str = "HKEY_LOCAL_MACHINE";
