@@ -9,7 +9,7 @@ use comfy_table::Cell;
 use serde::Serialize;
 use tables::fixtures::{self, TestOutcome};
 
-use super::{parallel, source};
+use super::{gates, parallel, source};
 use crate::outcome::{Error, Outcome};
 use crate::output::{Format, bad, counted, good, grid, rendered};
 use crate::progress::Progress;
@@ -22,6 +22,9 @@ pub struct Test {
     /// Test the modules of this folder, which holds modules/ and frameworks/, instead of those in this program
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
+    /// Run every quality gate, as promote does: determinism and the budget too
+    #[arg(long)]
+    gates: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -30,7 +33,7 @@ struct Line {
     version: String,
     tests: usize,
     failed: usize,
-    /// Queries that do not compile or lack a column.
+    /// Queries that do not compile or lack a column, and gates that were not passed.
     problems: Vec<String>,
     failures: Vec<Failure>,
 }
@@ -59,15 +62,22 @@ pub fn run(arguments: &Test, format: Format) -> Result<Outcome, Error> {
     let mut progress = Progress::start();
     let number = entries.len();
     let tell = |done| progress.whisper(format!("{done} of {}", counted(number, "module")));
-    let lines = parallel::map(&entries, |entry| test(entry), tell);
+    let lines = parallel::map(&entries, |entry| test(entry, arguments.gates), tell);
     drop(progress);
     let has_passed = lines.iter().all(Line::has_passed);
     format.print(&lines, || text(&lines, started.elapsed().as_secs_f64()))?;
     Ok(Outcome::differs_if(!has_passed))
 }
 
-fn test(entry: &Entry) -> Line {
+fn test(entry: &Entry, with_gates: bool) -> Line {
     let module = &entry.module;
+    let mut problems = fixtures::lint(module);
+    if with_gates {
+        // Lint and fixtures are told in full below.
+        let failed = gates::run(entry, false).gates.into_iter().filter(|gate| !gate.passed);
+        let others = failed.filter(|gate| !matches!(gate.name.as_str(), "lint" | "fixtures"));
+        problems.extend(others.map(|gate| format!("{}: {}", gate.name, gate.detail)));
+    }
     let outcomes = fixtures::run(module);
     let failures: Vec<Failure> = outcomes
         .iter()
@@ -79,7 +89,7 @@ fn test(entry: &Entry) -> Line {
         version: module.version.to_string(),
         tests: outcomes.len(),
         failed: failures.len(),
-        problems: fixtures::lint(module),
+        problems,
         failures,
     }
 }

@@ -19,6 +19,13 @@ fn every_fixture_of_the_catalog_runs_without_a_host_in_thirty_seconds() {
 }
 
 #[test]
+fn every_module_that_ships_passes_every_gate() {
+    // What `db migrate` records of them.
+    let told = module(&["test", "--gates"]);
+    assert_eq!(told.status, 0, "{}", told.out);
+}
+
+#[test]
 fn the_summary_counts_what_is_covered() {
     let counted = module(&["list", "--summary", "-o", "json"]).ended(0).json();
     let number = |key: &str| counted[key].as_u64().unwrap();
