@@ -9,6 +9,8 @@ mod integrity;
 mod platform;
 #[path = "agent/program.rs"]
 mod program;
+#[path = "agent/windows.rs"]
+mod windows;
 
 use std::collections::BTreeSet;
 use std::fs;
