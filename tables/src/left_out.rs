@@ -43,11 +43,6 @@ pub(crate) static LEFT_OUT: &[LeftOut] = &[
         is_for_linux: true,
     },
     LeftOut {
-        tables: &["magic"],
-        reason: "needs libmagic and its database, another library in C that parses whatever a host holds",
-        is_for_linux: true,
-    },
-    LeftOut {
         tables: &["augeas"],
         reason: "reads configuration through the lenses of the library Augeas; file_lines and the tables of each \
                  program's configuration (sshd_effective_config, pam_rules, sysctl_configured and others) read the same files",

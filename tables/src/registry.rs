@@ -93,6 +93,7 @@ pub(crate) static TABLES: &[&Table] = &[
     &osquery::lxd_instances::TABLE,
     &osquery::lxd_networks::TABLE,
     &osquery::lxd_storage_pools::TABLE,
+    &osquery::magic::TABLE,
     &osquery::md_devices::TABLE,
     &osquery::md_drives::TABLE,
     &osquery::md_personalities::TABLE,

@@ -86,3 +86,19 @@ fn files_of_a_package_of_rpm_have_what_was_recorded() {
     let one = ask(&engine, &format!("{files} WHERE package = 'bash'"));
     assert_eq!((lines(&one).len(), one.rows_read), (1, 1), "the condition did not reach the table");
 }
+
+#[test]
+fn files_are_named_as_file_names_them() {
+    let own = std::env::current_exe().unwrap();
+    let engine = Engine::open(Host::running(), Limits::default()).unwrap();
+    let paths =
+        ["/bin/sh", "/usr/bin/ls", "/usr/bin/ldd", "/usr/bin/perl", "/etc/passwd", "/etc/ssl", own.to_str().unwrap()];
+    for path in paths.iter().filter(|path| std::path::Path::new(path).exists()) {
+        let Ok(said) = Command::new("file").args(["--brief", "--no-dereference", "--", path]).output() else {
+            return eprintln!("not shown here: there is no program named file");
+        };
+        let said = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+        let found = ask(&engine, &format!("SELECT data FROM magic WHERE path = '{path}'"));
+        assert_eq!(lines(&found), [said.replace("with debug_info, ", "")], "{path}");
+    }
+}

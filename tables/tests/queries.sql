@@ -223,6 +223,10 @@ SELECT path, regex_match(line, '([0-9]{1,3}\.){3}[0-9]{1,3}', 0) AS address FROM
 SELECT line FROM file_lines WHERE path = '/etc/ld.so.preload' AND pattern = '\S';
 -- proxies_in_profiles
 SELECT path, line_number, line FROM file_lines WHERE path GLOB '/etc/profile.d/*.sh' AND pattern = '(?i)proxy=';
+-- what_lies_in_temporary_folders
+SELECT path, data, mime_type FROM magic WHERE path LIKE '/tmp/%' AND data NOT LIKE 'ASCII text%';
+-- processes_whose_program_is_packed_or_static
+SELECT p.pid, p.path, m.data FROM processes p JOIN magic m ON m.path = p.path WHERE m.data LIKE 'ELF%statically linked%';
 -- programs_that_run_as_their_owner
 SELECT path, username, permissions FROM suid_bin WHERE username = 'root' ORDER BY path;
 -- programs_that_run_as_their_owner_in_odd_places
