@@ -230,3 +230,95 @@ fn yaml_documents(source: &Source<'_>) -> Result<Vec<serde_json::Value>, Problem
         Problems(vec![source.problem("", wrong, "correct the line; no deep nesting and few aliases")])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes everything: what has to hold does not depend on what an engine refuses.
+    struct Anything;
+
+    impl Compiler for Anything {
+        fn columns(&self, _: &str) -> Result<Vec<String>, String> {
+            Ok(vec!["a \"column".to_owned()])
+        }
+
+        fn pattern(&self, _: &str) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    /// Imports, and looks at every statement that came out: one SELECT that closes what it opens.
+    fn statements_of(text: &str, format: Format) -> usize {
+        let controls = Controls::new();
+        let options = Options {
+            slug: None,
+            version: Version::new(1, 0, 0),
+            category: Category::Compliance,
+            rows: Rows::Findings,
+            controls: &controls,
+        };
+        let Ok(modules) = import("file", text.as_bytes(), format, &options, &Anything) else { return 0 };
+        let mut statements = 0;
+        for Imported { module, .. } in modules {
+            assert!(module.is_draft());
+            let checks = module.checks.iter().flat_map(|check| [Some(&check.query), check.applies.as_ref()]).flatten();
+            for query in checks.chain(module.collect.iter().map(|collect| &collect.query)) {
+                assert!(crate::sql::without_comments(query).is_some(), "{query}");
+                assert!(crate::sql::references(query).is_one_select, "{query}");
+                statements += 1;
+            }
+        }
+        statements
+    }
+
+    #[test]
+    fn what_a_stranger_writes_stays_within_its_statement() {
+        let injected = r"x' OR 1=1) -- ";
+        for (format, text) in [
+            (
+                Format::WazuhSca,
+                format!(
+                    "policy: {{ id: x }}\nchecks: [{{ id: 1, title: t, condition: all, rules: [\"f:/a{injected} -> r:{injected} && {injected}\"] }}]"
+                ),
+            ),
+            (
+                Format::WazuhSca,
+                format!(
+                    "policy: {{ id: x }}\nchecks: [{{ id: 1, title: t, condition: any, rules: [\"p:{injected}\", \"d:/{injected} -> {injected} -> {injected}\"] }}]"
+                ),
+            ),
+            (Format::Fleet, format!("- {{ name: \"{injected}\", query: \"SELECT 1 FROM users -- ) \" }}")),
+            (Format::OsqueryPack, "{\"queries\": {\"a\": {\"query\": \"SELECT 1 /* ) */ FROM users;\"}}}".to_owned()),
+        ] {
+            assert!(statements_of(&text, format) > 0, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_rule_ends_the_program_or_its_statement(kind in "[fdpcr]", target in "\\PC{0,40}", content in "(not |!)?(r:|n:)?\\PC{0,40}") {
+            let rule = serde_json::Value::String(format!("{kind}:{target} -> {content}"));
+            let document = format!("policy: {{ id: x }}\nchecks: [{{ id: 1, title: t, condition: none, rules: [{rule}] }}]");
+            statements_of(&document, Format::WazuhSca);
+        }
+
+        #[test]
+        fn no_query_ends_the_program_or_its_statement(query in "SELECT [a-z0-9'\"`()/*;\\[\\]\n -]{0,40}", name in "\\PC{0,20}") {
+            let (query, name) = (serde_json::Value::String(query), serde_json::Value::String(name));
+            statements_of(&format!("{{\"queries\": {{{name}: {{\"query\": {query}}}}}}}"), Format::OsqueryPack);
+            statements_of(&format!("- {{ name: {name}, query: {query} }}"), Format::Fleet);
+        }
+
+        #[test]
+        fn no_text_ends_the_program(text in "\\PC{0,200}") {
+            for format in [Format::OsqueryPack, Format::Fleet, Format::WazuhSca] {
+                statements_of(&text, format);
+            }
+            let _ = Format::of(text.as_bytes());
+            let _ = submitted("text", text.as_bytes(), &Controls::new());
+        }
+    }
+}
