@@ -17,7 +17,7 @@ const QUERIES: &str = concat!(include_str!("queries.sql"), include_str!("windows
 const AT_LEAST: usize = 250;
 
 /// A question may be costly for the host, not for whoever waits for a test.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Tables whose rows come from a walk of the whole file system, too much for this host in a test.
 const WALKED: [&str; 2] = ["suid_bin", "unusual_files"];
