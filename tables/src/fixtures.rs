@@ -89,8 +89,8 @@ fn differences_of_runs(module: &Module, test: &Fixture) -> Vec<String> {
         tables: test.tables.iter().map(|(name, rows)| (name.clone(), rows.iter().rev().cloned().collect())).collect(),
         ..test.clone()
     };
-    let runs = decisions(module, test)
-        .and_then(|first| Ok((first, decisions(module, test)?, decisions(module, &reversed)?)));
+    let runs =
+        decisions(module, test).and_then(|first| Ok((first, decisions(module, test)?, decisions(module, &reversed)?)));
     let (first, again, turned) = match runs {
         Ok(runs) => runs,
         Err(problems) => return problems,
@@ -119,8 +119,7 @@ type Decision = (String, Verdict, Vec<Finding>);
 
 /// What a test's checks decide, by the order of their ids.
 fn decisions(module: &Module, test: &Fixture) -> Result<Vec<Decision>, Vec<String>> {
-    let engine =
-        Engine::recorded(recordings(test)?, Limits::default()).map_err(|error| vec![error.to_string()])?;
+    let engine = Engine::recorded(recordings(test)?, Limits::default()).map_err(|error| vec![error.to_string()])?;
     let parameters = module.resolve_parameters(&test.parameters).map_err(|error| vec![error.to_string()])?;
     let parameters: Parameters =
         parameters.iter().map(|(name, value)| (name.clone(), Value::from_json(value))).collect();

@@ -59,7 +59,8 @@ fn assert_contract_kept(server: &Server) {
 fn a_scan_of_this_machine_decides_every_check() {
     let catalog = catalog::Catalog::embedded().unwrap();
     // How long a walk of the file system takes depends on the machine; the synthetic roots are walked below.
-    let is_quick = |module: &Module| module.category != Category::Filesystem && module.platforms.os.contains(&Os::Linux);
+    let is_quick =
+        |module: &Module| module.category != Category::Filesystem && module.platforms.os.contains(&Os::Linux);
     let quick: Vec<_> = catalog.latest().filter(|entry| is_quick(&entry.module)).collect();
     let modules: Vec<&str> = quick.iter().map(|entry| entry.module.slug.as_str()).collect();
     let output = agent(&["scan", "-o", "json", "--modules", &modules.join(",")]);
