@@ -99,10 +99,16 @@ async fn handed_out(
     if leased.is_empty() {
         return Ok(Vec::new());
     }
-    let snapshot = app.modules.snapshot()?;
+    let spec = &call.resource.spec;
+    let mut snapshot = app.modules.snapshot()?;
+    // Another replica may have released it a moment ago: look again before anything is refused.
+    if leased.iter().any(|one| snapshot.refusal(spec, &one.module, &one.version).is_some()) {
+        app.modules.refresh(&app.db).await?;
+        snapshot = app.modules.snapshot()?;
+    }
     let (mut jobs, mut refused) = (Vec::with_capacity(leased.len()), Vec::new());
     for one in leased {
-        match snapshot.refusal(&call.resource.spec, &one.module, &one.version) {
+        match snapshot.refusal(spec, &one.module, &one.version) {
             Some(reason) => refused.push((one.job_id, reason)),
             None => jobs.push(job(one)),
         }
