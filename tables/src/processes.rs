@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use crate::reader::Scan;
 
@@ -35,8 +36,20 @@ pub(crate) fn shown_link(scan: &Scan, pid: i64, name: &str) -> Option<PathBuf> {
 /// One sentence for all processes: there may be thousands.
 fn warn_if_closed(scan: &Scan, error: &std::io::Error) {
     if error.kind() == std::io::ErrorKind::PermissionDenied {
-        scan.warn(format!("some processes may not be looked into: {error}"));
+        scan.warn_of_closed_processes(format!("some processes may not be looked into: {error}"));
     }
+}
+
+/// Whether this process holds `CAP_SYS_PTRACE`, which opens every process that can be opened (`capabilities(7)`).
+pub(crate) fn may_trace() -> bool {
+    static MAY: OnceLock<bool> = OnceLock::new();
+    *MAY.get_or_init(|| std::fs::read_to_string("/proc/self/status").is_ok_and(|status| has_trace_capability(&status)))
+}
+
+fn has_trace_capability(status: &str) -> bool {
+    const SYS_PTRACE: u64 = 1 << 19;
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & SYS_PTRACE != 0)
 }
 
 /// The inode in a link such as `socket:[4026]`.
@@ -130,6 +143,13 @@ mod tests {
         let text = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 2 3 4 10 20 0 0 20 5 3 0 12345 1000 5 18446744073709551615 1";
         let stat = Stat::parse(text).unwrap();
         assert_eq!((stat.name.as_str(), stat.parent, stat.user_ms, stat.started), ("a) b (c)", 1, 100, 123));
+    }
+
+    #[test]
+    fn the_right_to_trace_is_read_from_the_effective_capabilities() {
+        assert!(has_trace_capability("Name:\tx\nCapEff:\t000001fffeffffff\n"));
+        assert!(!has_trace_capability("CapPrm:\t000001ffffffffff\nCapEff:\t0000000000000004\n"));
+        assert!(!has_trace_capability("Name:\tx\n"));
     }
 
     proptest! {

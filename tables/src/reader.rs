@@ -14,6 +14,7 @@ use crate::constraints::{Constraints, Operator};
 use crate::error::Error;
 use crate::host::Host;
 use crate::kept::KeptRows;
+use crate::processes;
 use crate::root::{self, Entry, Follow, Metadata, Root};
 use crate::schema::Table;
 use crate::value::Value;
@@ -36,6 +37,9 @@ pub enum Gap {
     Unread,
     /// There is nothing to read, such as a running kernel below the root of an image.
     NoSubject,
+    /// There is something that the kernel shows to nobody on this host, whatever their rights. What everybody else can see
+    /// decides.
+    Closed,
 }
 
 /// Something a table could not read; the rows it has are still right.
@@ -115,6 +119,13 @@ impl Scan {
     /// Says that there is nothing to read.
     pub fn warn_of_no_subject(&self, message: impl Into<String>) {
         self.query.warn(Warning { table: self.table.name, message: message.into(), gap: Gap::NoSubject });
+    }
+
+    /// Says that processes may not be looked into. To who may trace every process that is no lack of rights: the kernel
+    /// closes some to everybody, such as the first one of a virtual machine that its host looks after.
+    pub fn warn_of_closed_processes(&self, message: impl Into<String>) {
+        let gap = if processes::may_trace() { Gap::Closed } else { Gap::Unread };
+        self.query.warn(Warning { table: self.table.name, message: message.into(), gap });
     }
 
     /// Ends the query: a condition has a value that this table cannot use.
@@ -327,8 +338,11 @@ impl Scan {
         if error.kind() == io::ErrorKind::PermissionDenied && is_readable() {
             let below_proc = path.strip_prefix(&self.host().proc).ok().and_then(|below| below.iter().next());
             let is_of_a_process = below_proc.is_some_and(|name| name.to_string_lossy().parse::<u32>().is_ok());
-            let place = if is_of_a_process { Path::new("what belongs to other processes") } else { path };
-            self.warn(format!("cannot read {}: {error}", place.display()));
+            if is_of_a_process {
+                self.warn_of_closed_processes(format!("cannot read what belongs to other processes: {error}"));
+            } else {
+                self.warn(format!("cannot read {}: {error}", path.display()));
+            }
         }
     }
 

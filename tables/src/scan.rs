@@ -141,7 +141,7 @@ pub(crate) fn decide(
                 let decided = match gap_of(&answer) {
                     Some((Gap::Unread, message)) => verdict(Verdict::Error, Some(format!("applies: {message}"))),
                     Some((Gap::NoSubject, message)) => verdict(Verdict::NotApplicable, Some(message)),
-                    None => verdict(Verdict::NotApplicable, Some(NOT_HERE.to_owned())),
+                    Some((Gap::Closed, _)) | None => verdict(Verdict::NotApplicable, Some(NOT_HERE.to_owned())),
                 };
                 return (decided, Vec::new());
             }
@@ -157,7 +157,7 @@ pub(crate) fn decide(
         let decided = match gap_of(&answer) {
             Some((Gap::Unread, message)) => verdict(Verdict::Error, Some(message)),
             Some((Gap::NoSubject, message)) => verdict(Verdict::NotApplicable, Some(message)),
-            None => verdict(Verdict::Pass, None),
+            Some((Gap::Closed, _)) | None => verdict(Verdict::Pass, None),
         };
         return (decided, Vec::new());
     }
