@@ -161,7 +161,7 @@ async fn a_manifest_of_a_retained_tenants_slug_opens_nothing_before_it_is_adopte
     set(TenantState::Active).await?;
     ada.get("/v1/overview").expect(StatusCode::OK).await?;
     expect(enroll().await?, StatusCode::CREATED).await?;
-    until(Duration::from_secs(20), "the first administrator has an account", has_account).await
+    until(Duration::from_mins(1), "the first administrator has an account", has_account).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
