@@ -43,7 +43,7 @@ pub(super) struct StateWrite {
 
 impl StateWrite {
     pub(super) fn is_transition(&self) -> bool {
-        self.from != Some(self.verdict)
+        is_transition(self.from, Some(self.verdict))
     }
 }
 
@@ -97,9 +97,21 @@ impl Plan {
         self.sums != Sums::default() || self.open != OpenCounts::default()
     }
 
-    pub(super) fn transitions(&self) -> usize {
-        self.states.iter().filter(|state| state.is_transition()).count() + self.gone.len()
+    /// Checks that are gone and whose end is a transition.
+    pub(super) fn ended(&self) -> impl Iterator<Item = &(String, Verdict)> + Clone {
+        self.gone.iter().filter(|(_, verdict)| is_transition(Some(*verdict), None))
     }
+
+    pub(super) fn transitions(&self) -> usize {
+        self.states.iter().filter(|state| state.is_transition()).count() + self.ended().count()
+    }
+}
+
+/// Whether a change is worth a row of history. A check that does not apply comes and goes without one: of the catalog's
+/// checks most do not apply to a given host, and that says nothing about it.
+fn is_transition(from: Option<Verdict>, to: Option<Verdict>) -> bool {
+    let said = |verdict: Option<Verdict>| verdict.is_some_and(|verdict| verdict != Verdict::NotApplicable);
+    from != to && (said(from) || said(to))
 }
 
 /// A finding that came in, under its identity.
@@ -272,6 +284,22 @@ const fn verdict_of(verdict: Verdict) -> score::Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_never_applied_has_no_history() {
+        use Verdict::{Fail, NotApplicable, Pass};
+        for (from, to, is_told) in [
+            (None, Some(NotApplicable), false),
+            (Some(NotApplicable), None, false),
+            (None, Some(Pass), true),
+            (Some(NotApplicable), Some(Fail), true),
+            (Some(Fail), Some(NotApplicable), true),
+            (Some(Fail), None, true),
+            (Some(Pass), Some(Pass), false),
+        ] {
+            assert_eq!(is_transition(from, to), is_told, "{from:?} to {to:?}");
+        }
+    }
 
     #[test]
     fn a_finding_keeps_its_identity_and_no_other_shares_it() {

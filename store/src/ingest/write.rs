@@ -83,7 +83,7 @@ pub(super) async fn states(connection: &mut PgConnection, place: Place<'_>, vers
         return Ok(());
     }
     let moved: Vec<&StateWrite> = plan.states.iter().filter(|state| state.is_transition()).collect();
-    let went = plan.gone.iter();
+    let went = plan.ended();
     let transition_ids: Vec<Uuid> = (0..plan.transitions()).map(|_| Uuid::now_v7()).collect();
     let transition_checks: Vec<&str> =
         moved.iter().map(|state| state.check.as_str()).chain(went.clone().map(|(check, _)| check.as_str())).collect();
@@ -93,8 +93,8 @@ pub(super) async fn states(connection: &mut PgConnection, place: Place<'_>, vers
         .chain(went.clone().map(|(_, verdict)| Some(verdict.as_str())))
         .collect();
     let to: Vec<Option<&str>> =
-        moved.iter().map(|state| Some(state.verdict.as_str())).chain(went.clone().map(|_| None)).collect();
-    let gone: Vec<&str> = went.map(|(check, _)| check.as_str()).collect();
+        moved.iter().map(|state| Some(state.verdict.as_str())).chain(went.map(|_| None)).collect();
+    let gone: Vec<&str> = plan.gone.iter().map(|(check, _)| check.as_str()).collect();
     sqlx::query(
         "WITH transitions AS (
              INSERT INTO check_transitions (transition_id, asset_id, run_id, module, check_id, from_verdict, to_verdict, changed_at)
