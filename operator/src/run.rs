@@ -183,6 +183,7 @@ fn context(
         tenants: reflector::store().0,
         nodes: Arc::new(Nodes::default()),
         registry,
+        modules: schedule::modules::Modules::default(),
         events: Events::new(client.clone(), identity),
         metrics: metrics.clone(),
         max_offboards: config.max_offboards_per_hour,
@@ -286,6 +287,7 @@ async fn lead_on(tasks: &mut JoinSet<()>, config: &Config, ctx: &Arc<Context>, t
     let is_prepared = matches!(timeout(PREPARE_LIMIT, prepare_postgres(ctx)).await, Ok(Ok(())));
     tasks.spawn(keep_postgres_ready(ctx.clone(), is_prepared));
     tasks.spawn(keep_reading(ctx.clone(), triggers.clone()));
+    tasks.spawn(keep_reading_modules(ctx.clone()));
     tasks.spawn({
         let ctx = ctx.clone();
         async move { purge::run(&ctx).await }
@@ -389,6 +391,21 @@ async fn keep_reading(ctx: Arc<Context>, triggers: Triggers) {
             Err(error) => tracing::debug!(%error, "the figures could not be read"),
         }
         sleep(spread(FIGURES_PERIOD)).await;
+    }
+}
+
+/// Reads where the versions of modules stand; the schedules are woken by what changed.
+async fn keep_reading_modules(ctx: Arc<Context>) {
+    loop {
+        let done = bounded(ctx.lanes.gate(System::Postgres), ctx.modules.refresh(&ctx.systems.db)).await;
+        let wait = match done {
+            Ok(()) => schedule::modules::PERIOD,
+            Err(error) => {
+                tracing::debug!(%error, "the catalog could not be read");
+                PREPARE_RETRY
+            }
+        };
+        sleep(spread(wait)).await;
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
@@ -32,6 +33,8 @@ use crds::tenant::Tenant;
 
 /// How soon an object without a tenant is looked at again.
 const NO_TENANT_RETRY: Duration = Duration::from_secs(30);
+/// How soon an object is looked at again while what its check has to know was never read.
+const UNKNOWN_RETRY: Duration = Duration::from_secs(2);
 
 /// What is wrong with a spec; a person has to act.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,11 +55,19 @@ pub trait Satellite: Send + Sync + 'static {
         + Send
         + Sync
         + 'static;
+    /// What a check has to know beside the object.
+    type Knowledge: Send + Sync;
     /// What it says in messages.
     const DOES: &'static str;
 
-    /// Checks what the schema cannot.
-    fn check(object: &Self::Object) -> Result<(), Refusal>;
+    /// What is known; nothing while it was never read, and then no object is judged.
+    fn knowledge(ctx: &Context) -> Option<Arc<Self::Knowledge>>;
+    /// An item whenever every object has to be looked at again.
+    fn wakes(_: &Context) -> BoxStream<'static, ()> {
+        futures::stream::pending().boxed()
+    }
+    /// Checks what the schema cannot; gives what a person should know of a valid spec.
+    fn check(object: &Self::Object, known: &Self::Knowledge) -> Result<Vec<String>, Refusal>;
     /// The conditions in its status.
     fn conditions(object: &Self::Object) -> Vec<Condition>;
     /// The rest of its status that every kind has: `observedGeneration` and `lastHandledReconcileAt`.
@@ -78,6 +89,7 @@ where
         .predicate_filter(what_counts, kube::runtime::PredicateConfig::default());
     Controller::for_stream(objects, reader)
         .with_config(Config::default().concurrency(4))
+        .reconcile_all_on(S::wakes(&ctx))
         .run(reconcile::<S>, on_error::<S>, ctx)
         .for_each(|_| std::future::ready(()))
         .await;
@@ -107,13 +119,14 @@ async fn pass<S: Satellite>(object: &S::Object, ctx: &Context) -> Result<Action,
     if object.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
+    let Some(known) = S::knowledge(ctx) else { return Ok(Action::requeue(UNKNOWN_RETRY)) };
     let namespace = object.namespace().unwrap_or_default();
     let has_tenant = tenant_of_namespace(ctx.systems.cluster.children(), &namespace).is_some_and(|(slug, _)| {
         ctx.tenants.get(&ObjectRef::<Tenant>::new(&slug)).is_some() && crds::names::tenant_namespace(&slug) == namespace
     });
     let before = S::conditions(object);
     let is_paused = object.annotations().get(ANNOTATION_RECONCILE).is_some_and(|value| value == RECONCILE_DISABLED);
-    let after = judge::<S>(object, &before, has_tenant, is_paused, Timestamp::now());
+    let after = judge::<S>(object, &known, &before, has_tenant, is_paused, Timestamp::now());
     let requested = object.annotations().get(ANNOTATION_RECONCILE_REQUESTED_AT).cloned();
     let (observed, handled) = S::handled(object);
     let echo = requested.or(handled.clone());
@@ -127,6 +140,7 @@ async fn pass<S: Satellite>(object: &S::Object, ctx: &Context) -> Result<Action,
 /// The conditions that follow from what was found. Pure.
 fn judge<S: Satellite>(
     object: &S::Object,
+    known: &S::Knowledge,
     before: &[Condition],
     has_tenant: bool,
     is_paused: bool,
@@ -138,11 +152,11 @@ fn judge<S: Satellite>(
         // What changed is found by comparing the lists.
         let _ = set(&mut conditions, kind, status, reason, message, generation, now);
     };
-    let refusal = if has_tenant {
-        S::check(object).err()
+    let checked = if has_tenant {
+        S::check(object, known)
     } else {
         let message = "this namespace is no tenant's; create the object in tenant-<slug>".to_owned();
-        Some(Refusal { reason: REASON_NO_TENANT, message })
+        Err(Refusal { reason: REASON_NO_TENANT, message })
     };
     if is_paused {
         say(
@@ -153,20 +167,19 @@ fn judge<S: Satellite>(
         );
         return conditions;
     }
-    match &refusal {
-        Some(Refusal { reason, message }) => {
+    match &checked {
+        Err(Refusal { reason, message }) => {
             say(ConditionType::Ready, Status::False, reason, message);
             say(ConditionType::Stalled, Status::True, reason, message);
         }
-        None => say(
-            ConditionType::Ready,
-            Status::False,
-            "NotYetSupported",
-            &format!("the spec is valid; {} is not built yet", S::DOES),
-        ),
+        Ok(notes) => {
+            let valid = format!("the spec is valid; {} is not built yet", S::DOES);
+            let message = [valid].iter().chain(notes).cloned().collect::<Vec<_>>().join("; ");
+            say(ConditionType::Ready, Status::False, "NotYetSupported", &message);
+        }
     }
     let _ = clear(&mut conditions, ConditionType::Paused);
-    if refusal.is_none() {
+    if checked.is_ok() {
         let _ = clear(&mut conditions, ConditionType::Stalled);
     }
     conditions

@@ -1,8 +1,11 @@
 //! `AlertRule`: raising alerts comes with the alerting engine; until then a rule is registered and its state told honestly.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::satellite::{Refusal, Satellite};
+use crate::tenant::Context;
 use crds::alert_rule::AlertRule;
 
 /// The controller of rules.
@@ -10,11 +13,16 @@ pub struct Rules;
 
 impl Satellite for Rules {
     type Object = AlertRule;
+    type Knowledge = ();
     const DOES: &'static str = "raising alerts";
 
-    fn check(_: &AlertRule) -> Result<(), Refusal> {
+    fn knowledge(_: &Context) -> Option<Arc<()>> {
+        Some(Arc::default())
+    }
+
+    fn check(_: &AlertRule, (): &()) -> Result<Vec<String>, Refusal> {
         // Everything that can be checked without the alerting engine is in the schema.
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn conditions(object: &AlertRule) -> Vec<Condition> {

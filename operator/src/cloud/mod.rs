@@ -1,8 +1,11 @@
 //! `CloudAccount`: discovery comes with the cloud tables; until then an account is registered and its state told honestly.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::satellite::{Refusal, Satellite};
+use crate::tenant::Context;
 use crds::cloud_account::CloudAccount;
 
 /// The controller of accounts.
@@ -10,9 +13,14 @@ pub struct Accounts;
 
 impl Satellite for Accounts {
     type Object = CloudAccount;
+    type Knowledge = ();
     const DOES: &'static str = "discovering cloud accounts";
 
-    fn check(object: &CloudAccount) -> Result<(), Refusal> {
+    fn knowledge(_: &Context) -> Option<Arc<()>> {
+        Some(Arc::default())
+    }
+
+    fn check(object: &CloudAccount, (): &()) -> Result<Vec<String>, Refusal> {
         // An endpoint leads credentials to a host that the installation has to allow by name, and none can be allowed yet.
         match &object.spec.endpoint {
             Some(endpoint) => Err(Refusal {
@@ -21,7 +29,7 @@ impl Satellite for Accounts {
                     "the endpoint {endpoint} is not among the hosts that this installation allows; leave it out"
                 ),
             }),
-            None => Ok(()),
+            None => Ok(Vec::new()),
         }
     }
 

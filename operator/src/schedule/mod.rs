@@ -1,31 +1,47 @@
-//! `ScanSchedule`: its spec is checked against the catalog and the time zones; starting scans comes with the scheduler.
+//! `ScanSchedule`: its spec is checked against the catalog in the database and the time zones; starting scans comes with the
+//! scheduler.
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 
-use catalog::Catalog;
+use chrono::Utc;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::satellite::{Refusal, Satellite};
-use crds::scan_schedule::{ModuleSelection, ScanSchedule};
+pub mod modules;
 
-/// The catalog of this build. One that does not load is a broken build; its own tests say so.
-static CATALOG: LazyLock<Option<Catalog>> = LazyLock::new(|| Catalog::embedded().ok());
+use self::modules::Known;
+use crate::satellite::{Refusal, Satellite};
+use crate::tenant::Context;
+use crds::scan_schedule::ScanSchedule;
 
 /// The controller of schedules.
 pub struct Schedules;
 
 impl Satellite for Schedules {
     type Object = ScanSchedule;
+    type Knowledge = Known;
     const DOES: &'static str = "starting scans by schedule";
 
-    fn check(object: &ScanSchedule) -> Result<(), Refusal> {
+    fn knowledge(ctx: &Context) -> Option<Arc<Known>> {
+        ctx.modules.known()
+    }
+
+    fn wakes(ctx: &Context) -> BoxStream<'static, ()> {
+        ctx.modules.changes().boxed()
+    }
+
+    fn check(object: &ScanSchedule, known: &Known) -> Result<Vec<String>, Refusal> {
         let zone = &object.spec.time_zone;
         // The database of time zones is built in: the image has no /usr/share/zoneinfo.
         if jiff::tz::TimeZone::get(zone).is_err() {
             let message = format!("'{zone}' is no time zone of the IANA database; write one such as Europe/Berlin");
             return Err(Refusal { reason: "UnknownTimeZone", message });
         }
-        object.spec.modules.iter().try_for_each(check_module)
+        let now = Utc::now();
+        let named = object.spec.modules.iter().filter_map(|one| Some((one.slug.as_deref()?, one.version.as_deref())));
+        let notes = named.map(|(slug, version)| known.check(slug, version, now)).collect::<Result<Vec<_>, _>>()?;
+        Ok(notes.into_iter().flatten().collect())
     }
 
     fn conditions(object: &ScanSchedule) -> Vec<Condition> {
@@ -37,27 +53,6 @@ impl Satellite for Schedules {
     }
 }
 
-fn check_module(selection: &ModuleSelection) -> Result<(), Refusal> {
-    let (Some(slug), Some(catalog)) = (&selection.slug, CATALOG.as_ref()) else { return Ok(()) };
-    let versions: Vec<String> = catalog
-        .entries()
-        .iter()
-        .filter(|entry| entry.module.slug == *slug)
-        .map(|entry| entry.module.version.to_string())
-        .collect();
-    if versions.is_empty() {
-        let message = format!("there is no module '{slug}' in the catalog; `tenantra module list` shows what there is");
-        return Err(Refusal { reason: "UnknownModule", message });
-    }
-    match &selection.version {
-        Some(version) if !versions.contains(version) => {
-            let message = format!("the module '{slug}' has no version {version}; there is {}", versions.join(", "));
-            Err(Refusal { reason: "UnknownModule", message })
-        }
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,17 +60,17 @@ mod tests {
 
     fn checked(spec: Value) -> Result<(), &'static str> {
         let schedule = ScanSchedule::new("nightly", serde_json::from_value(spec).unwrap());
-        Schedules::check(&schedule).map_err(|refusal| refusal.reason)
+        Schedules::check(&schedule, &modules::tests::known()).map(drop).map_err(|refusal| refusal.reason)
     }
 
     #[test]
     fn unknown_modules_and_time_zones_are_refused() {
-        let known = CATALOG.as_ref().unwrap().entries().first().unwrap().module.slug.clone();
         let with = |module: &str, zone: &str| json!({ "schedule": "@daily", "timeZone": zone, "modules": [{ "slug": module }] });
-        assert_eq!(checked(with(&known, "Etc/UTC")), Ok(()));
-        assert_eq!(checked(with(&known, "Europe/Berlin")), Ok(()));
+        assert_eq!(checked(with("ours", "Etc/UTC")), Ok(()));
+        assert_eq!(checked(with("ours", "Europe/Berlin")), Ok(()));
         assert!(jiff::tz::TimeZoneDatabase::bundled().get("Europe/Berlin").is_ok(), "where the system has none");
         assert_eq!(checked(with("no-such-module", "Etc/UTC")), Err("UnknownModule"));
-        assert_eq!(checked(with(&known, "Mars/Olympus")), Err("UnknownTimeZone"));
+        assert_eq!(checked(with("draft", "Etc/UTC")), Err("ModuleNotReleased"));
+        assert_eq!(checked(with("ours", "Mars/Olympus")), Err("UnknownTimeZone"));
     }
 }

@@ -23,6 +23,7 @@ use crate::runtime::events::{Events, transitions};
 use crate::runtime::gate::System;
 use crate::runtime::lanes::{Lanes, Pass, spread};
 use crate::runtime::metrics::Metrics;
+use crate::schedule::modules::Modules;
 use crate::systems::kubernetes::{self, REQUEST_LIMIT, bounded};
 use crate::tenant::guard::{Verdict, annotation};
 use crate::tenant::observe::{Registry, children_of};
@@ -64,6 +65,8 @@ pub struct Context {
     pub nodes: Arc<Nodes>,
     /// Rows and figures.
     pub registry: Registry,
+    /// Which modules can be scheduled.
+    pub modules: Modules,
     /// Writes Events.
     pub events: Events,
     /// Counts.

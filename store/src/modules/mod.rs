@@ -190,6 +190,34 @@ pub async fn documents(tx: &mut impl SharedTx) -> Result<BTreeMap<(String, Strin
     Ok(rows.into_iter().map(|(module, version, document)| ((module, version), document.0)).collect())
 }
 
+/// Where a version stands: what somebody has to know who wants to schedule it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The version.
+    pub version: Version,
+    /// Its state.
+    pub state: State,
+    /// When it stops to be schedulable.
+    pub sunset_at: Option<DateTime<Utc>>,
+}
+
+/// Every version by its module, the oldest first, without what is in it.
+pub async fn standings(tx: &mut impl SharedTx) -> Result<BTreeMap<String, Vec<Standing>>> {
+    let rows: Vec<(String, String, String, Option<DateTime<Utc>>)> =
+        sqlx::query_as("SELECT module, version, state, sunset_at FROM shared.module_versions")
+            .fetch_all(tx.session().connection()?)
+            .await?;
+    let mut standings: BTreeMap<String, Vec<Standing>> = BTreeMap::new();
+    for (module, version, state, sunset_at) in rows {
+        let standing = Standing { version: version_of(&version)?, state: state_of(&state)?, sunset_at };
+        standings.entry(module).or_default().push(standing);
+    }
+    for versions in standings.values_mut() {
+        versions.sort_by(|a, b| a.version.cmp(&b.version));
+    }
+    Ok(standings)
+}
+
 /// A module version that may run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedulable {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::satellites::{create, expect};
 use crate::stage::Stage;
+use crds::scan_schedule::ScanSchedule;
 
 const TENANTS: usize = 5;
 /// Resources that the operator writes; its Lease is the one exception.
@@ -35,6 +37,17 @@ async fn a_pass_where_nothing_changed_writes_nothing() {
     for number in 0..TENANTS {
         stage.ready(&format!("t{number}")).await;
     }
+    // One schedule that is valid, and one whose module nobody has.
+    let catalog = catalog::Catalog::embedded().unwrap();
+    let shipped = catalog.entries().first().unwrap();
+    stage.bring(shipped).await;
+    let known = &shipped.module.slug;
+    for (name, module, condition) in [("good", known.as_str(), "Ready"), ("bad", "no-such-module", "Stalled")] {
+        let spec = json!({ "schedule": "@daily", "modules": [{ "slug": module }] });
+        create::<ScanSchedule>(&stage, "tenant-t0", "ScanSchedule", name, &spec).await;
+        let (status, reason) = if condition == "Ready" { ("False", "NotYetSupported") } else { ("True", "UnknownModule") };
+        expect::<ScanSchedule>(&stage, "tenant-t0", name, condition, status, reason).await;
+    }
     operator.kill();
     stage.sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await;
     stage.sql("SELECT pg_stat_statements_reset()").await;
@@ -61,6 +74,10 @@ async fn a_pass_where_nothing_changed_writes_nothing() {
         WHERE r.rolname = 'tenantra_owner' AND query !~* '^(BEGIN|ROLLBACK|COMMIT|SET)' AND query ~ 'nspname|schema_migrations'";
     let statements: usize = stage.ask(statements).await.parse().unwrap();
     assert!(statements <= TENANTS * 8 * 3 + 20, "{statements} statements about tenants");
+    // The catalog: once when the lead is taken, then every 10 s less a fifth, whatever there is to schedule.
+    let catalog = "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query ~ 'module_versions'";
+    let catalog: usize = stage.ask(catalog).await.parse().unwrap();
+    assert!((1..=4).contains(&catalog), "{catalog} reads of the catalog");
 }
 
 /// Mutating requests by resource, from the API server's own metrics.

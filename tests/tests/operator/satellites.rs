@@ -1,11 +1,15 @@
 //! The three kinds of a tenant's namespace, suspension, pauses and requests for a pass.
 
+use catalog::Entry;
+use catalog::lifecycle::GateReport;
+use catalog::module::Module;
 use kube::Api;
 use kube::api::PostParams;
 use kube::core::NamespaceResourceScope;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use store::modules;
 use tests::harness::eventually;
 
 use crate::stage::{LONG, Stage, says};
@@ -22,7 +26,9 @@ async fn objects_in_a_tenants_namespace_are_checked_and_told_honestly() {
 
     let schedule = |module: &str| json!({ "schedule": "@daily", "modules": [{ "slug": module }] });
     let catalog = catalog::Catalog::embedded().unwrap();
-    let known = &catalog.entries().first().unwrap().module.slug;
+    let shipped = catalog.entries().first().unwrap();
+    let known = &shipped.module.slug;
+    stage.bring(shipped).await;
     let rule = json!({ "on": "finding", "channels": [{ "inApp": {} }] });
     let account = json!({ "provider": "aws", "accountId": "123456789012", "credentialReference": { "path": "aws", "key": "role" } });
 
@@ -38,7 +44,60 @@ async fn objects_in_a_tenants_namespace_are_checked_and_told_honestly() {
     expect::<AlertRule>(&stage, "tenant-acme", "rule", "Ready", "False", "NotYetSupported").await;
     expect::<CloudAccount>(&stage, "tenant-acme", "account", "Ready", "False", "NotYetSupported").await;
 
+    modules_of_the_database(&stage, shipped).await;
     suspension_pauses_and_requests(&stage).await;
+}
+
+/// A module that no release of ours has, on its way from draft to retired.
+async fn modules_of_the_database(stage: &Stage, shipped: &Entry) {
+    let is = async |condition: &str, status: &str, reason: &str| {
+        expect::<ScanSchedule>(stage, "tenant-acme", "ours", condition, status, reason).await;
+    };
+    let (slug, version) = ("our-own", "1.0.0");
+    let ours = json!({ "schedule": "@daily", "modules": [{ "slug": slug, "version": version }, { "slug": shipped.module.slug }] });
+    create::<ScanSchedule>(stage, "tenant-acme", "ScanSchedule", "ours", &ours).await;
+    is("Stalled", "True", "UnknownModule").await;
+    let module = Module { slug: slug.to_owned(), version: version.parse().unwrap(), ..shipped.module.clone() };
+    let entry = Entry { module, checksum: "a".repeat(64), path: String::new() };
+    let db = stage.owner();
+    let mut tx = db.begin().await.unwrap();
+    modules::put_draft(&mut tx, &entry).await.unwrap();
+    tx.commit().await.unwrap();
+    is("Stalled", "True", "ModuleNotReleased").await;
+
+    let report = GateReport {
+        checksum: entry.checksum.clone(),
+        passed: true,
+        at: chrono::Utc::now(),
+        by: "tests".to_owned(),
+        gates: Vec::new(),
+    };
+    let mut tx = db.begin().await.unwrap();
+    modules::record_gates(&mut tx, slug, version, &report).await.unwrap();
+    for _ in 0..2 {
+        modules::promote(&mut tx, slug, version, modules::Succession::default(), "tests").await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    is("Ready", "False", "NotYetSupported").await;
+
+    let mut tx = db.begin().await.unwrap();
+    let sunset = chrono::Utc::now() + chrono::Duration::hours(1);
+    modules::deprecate(&mut tx, slug, version, sunset, "tests").await.unwrap();
+    tx.commit().await.unwrap();
+    eventually(LONG, "the schedule says that its module is deprecated", async || {
+        let schedule = Api::<ScanSchedule>::namespaced(stage.client.clone(), "tenant-acme").get("ours").await?;
+        let text = serde_json::to_string(&schedule.status)?;
+        Ok(text.contains("our-own 1.0.0 is deprecated").then_some(()))
+    })
+    .await
+    .unwrap();
+    is("Ready", "False", "NotYetSupported").await;
+
+    let mut tx = db.begin().await.unwrap();
+    modules::retire(&mut tx, slug, version, "tests").await.unwrap();
+    tx.commit().await.unwrap();
+    db.close().await;
+    is("Stalled", "True", "ModuleRetired").await;
 }
 
 async fn suspension_pauses_and_requests(stage: &Stage) {
@@ -73,7 +132,7 @@ async fn suspension_pauses_and_requests(stage: &Stage) {
     assert_eq!(says(&tenant, "Paused"), None);
 }
 
-async fn create<K>(stage: &Stage, namespace: &str, kind: &str, name: &str, spec: &Value)
+pub async fn create<K>(stage: &Stage, namespace: &str, kind: &str, name: &str, spec: &Value)
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -87,7 +146,7 @@ where
     Api::<K>::namespaced(stage.client.clone(), namespace).create(&PostParams::default(), &object).await.unwrap();
 }
 
-async fn expect<K>(stage: &Stage, namespace: &str, name: &str, condition: &str, status: &str, reason: &str)
+pub async fn expect<K>(stage: &Stage, namespace: &str, name: &str, condition: &str, status: &str, reason: &str)
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use catalog::Entry;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
@@ -13,6 +14,7 @@ use kube::{Api, Client};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sqlx::Connection;
+use store::{OwnerDb, PoolOptions};
 use tempfile::TempDir;
 use tests::harness::{World, eventually, program, until};
 
@@ -82,6 +84,20 @@ impl Stage {
     /// Postgres as the operator uses it.
     pub fn owner_url(&self) -> String {
         self.database("tenantra_owner", OWNER_PASSWORD)
+    }
+
+    /// The same, for a test's own use.
+    pub fn owner(&self) -> OwnerDb {
+        OwnerDb::connect(&self.owner_url(), &PoolOptions::named("tests")).unwrap()
+    }
+
+    /// Brings a module of the catalog, as `tenantra db migrate` does.
+    pub async fn bring(&self, entry: &Entry) {
+        let db = self.owner();
+        let mut tx = db.begin().await.unwrap();
+        store::modules::upsert(&mut tx, [entry]).await.unwrap();
+        tx.commit().await.unwrap();
+        db.close().await;
     }
 
     fn database(&self, user: &str, password: &str) -> String {
