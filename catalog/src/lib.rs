@@ -15,6 +15,7 @@ pub mod load;
 pub mod module;
 pub mod page;
 mod problem;
+pub mod scap;
 pub mod selection;
 mod severity;
 mod sql;

@@ -2,6 +2,7 @@
 
 mod check;
 mod fixtures;
+mod scap;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::catalog::Entry;
 use crate::family::{self, Templates};
 use crate::framework::Framework;
-use crate::module::Module;
+use crate::module::{Module, Platforms};
 use crate::problem::{Problem, Problems, Report};
 use crate::sql;
 
@@ -115,6 +116,7 @@ fn checked(file: &str, module: Module, controls: &Controls) -> Result<Module, Pr
     names(&mut report, file, &module);
     documentation(&mut report, &module);
     let declared = parameters(&mut report, &module);
+    scap::content(&mut report, &module);
     check::all(&mut report, &module, controls);
     collections(&mut report, &module);
     references(&mut report, &module, &declared);
@@ -138,8 +140,8 @@ fn names(report: &mut Report<'_>, file: &str, module: &Module) {
     if !file.ends_with(&expected) {
         report.add("", "the file's name does not match its content", format!("name it modules/{expected}"));
     }
-    if module.platforms.os.is_empty() && module.platforms.cloud.is_empty() {
-        report.add("platforms", "names no platform", "write { os: [linux] } or { cloud: [aws] }");
+    if module.platforms == Platforms::default() {
+        report.add("platforms", "names no platform", "write { os: [linux] }, { kubernetes: true } or { cloud: [aws] }");
     }
     if module.checks.is_empty() && module.collect.is_empty() {
         report.add("checks", "the module neither decides nor collects anything", "write checks or collect");
@@ -238,7 +240,9 @@ fn collections(report: &mut Report<'_>, module: &Module) {
 fn references(report: &mut Report<'_>, module: &Module, declared: &BTreeSet<String>) {
     let mut queries = Vec::new();
     for (index, check) in module.checks.iter().enumerate() {
-        queries.push((format!("checks[{index}].query"), &check.query));
+        if check.rule.is_none() {
+            queries.push((format!("checks[{index}].query"), &check.query));
+        }
         queries.extend(check.applies.as_ref().map(|applies| (format!("checks[{index}].applies"), applies)));
     }
     for (index, collect) in module.collect.iter().enumerate() {

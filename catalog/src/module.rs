@@ -37,6 +37,12 @@ pub struct Module {
     pub requires: Requires,
     /// The time, CPU and memory it may take.
     pub profile: Profile,
+    /// Who answers its checks.
+    #[serde(default, skip_serializing_if = "Engine::is_tables")]
+    pub engine: Engine,
+    /// What the scanner evaluates; of `engine: oscap` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scap: Option<Scap>,
     /// What must be true of the host before the results mean anything.
     pub prerequisites: String,
     /// What it does not see.
@@ -190,6 +196,9 @@ pub struct Platforms {
     /// Cloud providers.
     #[serde(default)]
     pub cloud: Vec<Cloud>,
+    /// A Kubernetes cluster, through its API server, wherever the agent runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kubernetes: bool,
 }
 
 /// An operating system.
@@ -214,6 +223,53 @@ pub enum Cloud {
     Azure,
     /// Google Cloud.
     Gcp,
+}
+
+/// Who answers the checks of a module.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// The agent, by SQL over its tables.
+    #[default]
+    Tables,
+    /// The scanner of OpenSCAP that is installed on the host.
+    Oscap,
+}
+
+impl Engine {
+    /// Whether it is the agent itself.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub fn is_tables(&self) -> bool {
+        *self == Self::Tables
+    }
+}
+
+/// A profile of SCAP content. The content lies on the host, from the distribution's package; here is what it has to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scap {
+    /// The files: first the one that the scanner is given, a data stream or XCCDF, then those that it names.
+    pub files: Vec<ScapFile>,
+    /// The data stream of the collection; none where the file is plain XCCDF.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_stream: Option<String>,
+    /// The data stream's reference to the benchmark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// The XCCDF benchmark.
+    pub benchmark: String,
+    /// Its profile, in full.
+    pub profile: String,
+}
+
+/// A file of SCAP content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScapFile {
+    /// Its name in the folder of the content; no path.
+    pub name: String,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
 }
 
 /// What a module needs.
@@ -293,7 +349,11 @@ pub struct Check {
     /// How bad a failure is.
     pub severity: Severity,
     /// Selects the failing rows; none means pass. The column `resource` names what fails, the others are evidence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub query: String,
+    /// The XCCDF rule that decides it, in full; of `engine: oscap` only, in place of `query`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// Selects a row if the check has a subject here; absent means it always has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applies: Option<String>,

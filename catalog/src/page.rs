@@ -27,7 +27,11 @@ fn write_page(page: &mut String, module: &Module) -> fmt::Result {
     }
     let privilege = if module.requires.admin { "root" } else { "any account" };
     writeln!(page, "| Runs as | {privilege} |")?;
-    writeln!(page, "| Tables | {} |", module.requires.tables.join(", "))?;
+    let (by, whom) = match &module.scap {
+        None => ("Tables", module.requires.tables.join(", ")),
+        Some(scap) => ("Decided by", format!("the host's OpenSCAP: `{}` of `{}`", scap.profile, scap.benchmark)),
+    };
+    writeln!(page, "| {by} | {whom} |")?;
     write_parameters(page, module)?;
     write_checks(page, &module.checks)?;
     write_collections(page, &module.collect)?;

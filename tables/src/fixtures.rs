@@ -61,7 +61,7 @@ pub fn lint(module: &Module) -> Vec<String> {
             problems.extend(missing.map(|column| format!("{place}: the query has no column {column}")));
         }
     };
-    for check in &module.checks {
+    for check in module.checks.iter().filter(|check| check.rule.is_none()) {
         look(format!("{} query", check.id), &check.query, &["resource".to_owned()]);
         if let Some(applies) = &check.applies {
             look(format!("{} applies", check.id), applies, &[]);

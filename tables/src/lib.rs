@@ -53,5 +53,6 @@ pub use error::{Error, Result};
 pub use host::Host;
 pub use left_out::LeftOut;
 pub use reader::{Gap, Warning};
+pub use redact::redact;
 pub use schema::{Column, ColumnType, Table};
 pub use value::{Parameters, Value};

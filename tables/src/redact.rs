@@ -32,7 +32,7 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 });
 
 /// The text without what looks like a secret, at most 4 KiB long.
-pub(crate) fn redact(text: &str) -> String {
+pub fn redact(text: &str) -> String {
     let mut clean = text.to_owned();
     for (pattern, shown) in PATTERNS.iter() {
         if pattern.is_match(&clean) {

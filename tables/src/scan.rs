@@ -135,6 +135,10 @@ pub(crate) fn decide(
     mut ask: impl FnMut(&str) -> Result<QueryOutput, Error>,
 ) -> (CheckVerdict, Vec<Finding>) {
     let verdict = |verdict, message| CheckVerdict { id: check.id.clone(), verdict, message };
+    if check.rule.is_some() {
+        let message = "another engine decides it, which is not asked here";
+        return (verdict(Verdict::Error, Some(message.to_owned())), Vec::new());
+    }
     if let Some(applies) = &check.applies {
         match ask(applies) {
             Ok(answer) if answer.rows.is_empty() => {
@@ -332,8 +336,8 @@ impl Collected {
     }
 }
 
-/// The verdicts by control: a control fails with any of its checks.
-fn benchmarks(module: &Module, checks: &[CheckVerdict]) -> Vec<Benchmark> {
+/// The verdicts by control: a control fails with any of its checks. The verdicts are in the order of the module's checks.
+pub fn benchmarks(module: &Module, checks: &[CheckVerdict]) -> Vec<Benchmark> {
     let rank = |verdict| match verdict {
         Verdict::Fail => 3,
         Verdict::Error => 2,

@@ -102,8 +102,10 @@ pub struct ModuleCheckView {
     pub rationale: String,
     /// What to do about a failure.
     pub remediation: String,
-    /// Selects what fails.
+    /// Selects what fails; empty where a rule of XCCDF decides.
     pub query: String,
+    /// The rule of XCCDF that the host's OpenSCAP decides.
+    pub rule: Option<String>,
     /// Framework to identifiers of its controls.
     pub controls: BTreeMap<String, Vec<String>>,
 }
@@ -143,8 +145,8 @@ impl ModuleDetail {
 }
 
 fn check(check: Check) -> ModuleCheckView {
-    let Check { id, title, severity, query, applies: _, rationale, remediation, same_as: _, controls } = check;
-    ModuleCheckView { id, title, severity, rationale, remediation: remediation.text, query, controls }
+    let Check { id, title, severity, query, rule, applies: _, rationale, remediation, same_as: _, controls } = check;
+    ModuleCheckView { id, title, severity, rationale, remediation: remediation.text, query, rule, controls }
 }
 
 /// A version of a module.

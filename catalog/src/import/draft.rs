@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Imported, MAX_ITEMS, Note, Options, Source};
 use crate::Severity;
-use crate::module::{Change, Check, Collect, Mark, Module, Os, Platforms, Profile, Remediation, Requires, SameAs};
+use crate::module::{
+    Change, Check, Collect, Engine, Mark, Module, Os, Platforms, Profile, Remediation, Requires, SameAs,
+};
 use crate::problem::Problems;
 use crate::sql;
 
@@ -20,11 +22,18 @@ pub(super) struct NewCheck {
     pub name: String,
     pub title: String,
     pub severity: Severity,
-    pub query: String,
-    pub applies: Option<String>,
+    pub answer: Answer,
     pub rationale: String,
     pub remediation: String,
     pub controls: BTreeMap<String, Vec<String>>,
+}
+
+/// What decides it.
+pub(super) enum Answer {
+    /// Failing rows, where there is a row of the second.
+    Query(String, Option<String>),
+    /// A rule of XCCDF, with its short name.
+    Rule { id: String, short: String },
 }
 
 /// A module that grows.
@@ -58,7 +67,11 @@ impl Draft {
     }
 
     pub fn check(&mut self, new: NewCheck) {
-        let NewCheck { name, title, severity, query, applies, rationale, remediation, controls } = new;
+        let NewCheck { name, title, severity, answer, rationale, remediation, controls } = new;
+        let (query, applies, rule, same_as) = match answer {
+            Answer::Query(query, applies) => (query, applies, None, SameAs::default()),
+            Answer::Rule { id, short } => (String::new(), None, Some(id), SameAs { oscap: Some(short) }),
+        };
         let or = |text: &str, other: &str| {
             let text = one_line(text, MAX_TEXT_CHARS);
             if text.is_empty() { other.to_owned() } else { text }
@@ -69,6 +82,7 @@ impl Draft {
             id,
             severity,
             query,
+            rule,
             applies,
             rationale: or(&rationale, &title),
             remediation: Remediation {
@@ -76,7 +90,7 @@ impl Draft {
                 action: None,
                 parameters: BTreeMap::new(),
             },
-            same_as: SameAs::default(),
+            same_as,
             controls,
             title,
         });
@@ -118,11 +132,12 @@ impl Draft {
         let Some(slug) = options.slug.map(str::to_owned).or_else(|| kebab_case(&self.name)) else {
             return source.refuse("name", format!("`{}` makes no slug", self.name), "give one with --slug my-pack");
         };
-        let queries = self.checks.iter().flat_map(|check| [Some(&check.query), check.applies.as_ref()]).flatten();
+        let by_query = self.checks.iter().filter(|check| check.rule.is_none());
+        let queries = by_query.flat_map(|check| [Some(&check.query), check.applies.as_ref()]).flatten();
         let queries = queries.chain(self.collect.iter().map(|collect| &collect.query));
         let tables: BTreeSet<String> = queries.flat_map(|query| sql::references(query).tables).collect();
         let origin = origin(source, document);
-        let first_change = format!("Imported from the {} {}.", source.format.title(), source.stem());
+        let first_change = format!("Imported from the {} {}.", source.title, source.stem());
         let description = match (self.description.as_str(), origin.as_str()) {
             ("", origin) => origin.to_owned(),
             (text, origin) => format!("{} {origin}", ended(text)),
@@ -134,9 +149,11 @@ impl Draft {
             title: if self.title.is_empty() { one_line(&self.name, MAX_TITLE_CHARS) } else { self.title },
             category: options.category,
             description,
-            platforms: Platforms { os: vec![Os::Linux], cloud: Vec::new() },
+            platforms: Platforms { os: vec![Os::Linux], ..Platforms::default() },
             requires: Requires { admin: true, tables: tables.into_iter().collect(), network: Vec::new() },
             profile: Profile::BaselineFull,
+            engine: Engine::Tables,
+            scap: None,
             prerequisites: "What the source was written for; it was not recorded here.".to_owned(),
             limits: self.limits,
             privileges: "Reads the tables that its queries name, as root.".to_owned(),
@@ -182,7 +199,7 @@ fn origin(source: &Source<'_>, document: &Value) -> String {
     } else {
         format!("The file says: {}", ended(&said.join("; ")))
     };
-    format!("Imported from the {} {name}. {told}", source.format.title())
+    format!("Imported from the {} {name}. {told}", source.title)
 }
 
 fn ended(text: &str) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::draft::{Draft, NewCheck, bound, text_of};
+use super::draft::{Answer, Draft, NewCheck, bound, text_of};
 use super::osquery::is_for_linux;
 use super::{Compiler, Imported, Options, Source, sql_text, yaml_documents};
 use crate::Severity;
@@ -122,8 +122,7 @@ fn add(source: &Source<'_>, compiler: &dyn Compiler, draft: &mut Draft, item: &I
     draft.check(NewCheck {
         title: name.clone(),
         severity: if is_critical { Severity::High } else { Severity::Medium },
-        query: sql_text::fails_without_rows(&sql, &name),
-        applies: None,
+        answer: Answer::Query(sql_text::fails_without_rows(&sql, &name), None),
         rationale: text_of(spec, "description"),
         remediation: text_of(spec, "resolution"),
         controls: BTreeMap::new(),

@@ -1,5 +1,5 @@
-//! Modules made of other engines' files: osquery packs, Fleet policies, Wazuh SCA policies. Pure: bytes in, modules and notes
-//! out. Whether a query compiles is asked of the caller, who has an engine.
+//! Modules made of other engines' files: osquery packs, Fleet policies, Wazuh SCA policies, SCAP content. Pure: bytes in,
+//! modules and notes out. Whether a query compiles is asked of the caller, who has an engine.
 //!
 //! What comes out is a draft: nobody has recorded what it has to find, and fixtures cannot be invented. What could not be
 //! brought over is named in the notes, never dropped in silence.
@@ -7,16 +7,18 @@
 mod draft;
 mod fleet;
 mod osquery;
+mod scap;
 mod sql_text;
 mod wazuh;
 
+pub use scap::{ScapContent, is_scap, scap};
 use semver::Version;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::catalog::Entry;
 use crate::load::{self, Controls};
-use crate::module::{Category, Module};
+use crate::module::{Category, Engine, Module};
 use crate::problem::{Problem, Problems};
 
 /// Largest file that is read, in bytes.
@@ -135,10 +137,11 @@ impl Imported {
                 advice: "report it with the source".to_owned(),
             }])
         })?;
-        Ok(format!(
-            "# A draft: give every check a test that passes and one that fails, then run `tenantra module promote {}`.\n{text}",
-            self.module.reference()
-        ))
+        let task = match self.module.engine {
+            Engine::Tables => "give every check a test that passes and one that fails",
+            Engine::Oscap => "look at each check",
+        };
+        Ok(format!("# A draft: {task}, then run `tenantra module promote {}`.\n{text}", self.module.reference()))
     }
 }
 
@@ -151,7 +154,8 @@ pub(crate) struct Source<'a> {
     /// As it is named in messages.
     file: &'a str,
     text: &'a str,
-    format: Format,
+    /// What it is, for people.
+    title: &'static str,
 }
 
 impl Source<'_> {
@@ -179,7 +183,7 @@ pub fn import(
     options: &Options<'_>,
     compiler: &dyn Compiler,
 ) -> Result<Vec<Imported>, Problems> {
-    let source = Source { file, text: text_of(file, bytes, MAX_BYTES)?, format };
+    let source = Source { file, text: text_of(file, bytes, MAX_BYTES)?, title: format.title() };
     let modules = match format {
         Format::OsqueryPack => osquery::read(&source, options, compiler)?,
         Format::Fleet => vec![fleet::read(&source, options, compiler)?],

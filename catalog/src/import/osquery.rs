@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::draft::{Draft, NewCheck, bound, text, text_of};
+use super::draft::{Answer, Draft, NewCheck, bound, text, text_of};
 use super::{Compiler, Imported, Options, Rows, Source, sql_text};
 use crate::Severity;
 use crate::problem::{Problem, Problems};
@@ -168,8 +168,10 @@ fn add(
                 name: name.to_owned(),
                 title: format!("No row of {name}"),
                 severity: Severity::Medium,
-                query: format!("SELECT CAST(\"{first}\" AS TEXT) AS resource, * FROM (\n{sql}\n)"),
-                applies: (!discovery.is_empty()).then(|| format!("SELECT 1 WHERE {}", sql_text::discovered(discovery))),
+                answer: Answer::Query(
+                    format!("SELECT CAST(\"{first}\" AS TEXT) AS resource, * FROM (\n{sql}\n)"),
+                    (!discovery.is_empty()).then(|| format!("SELECT 1 WHERE {}", sql_text::discovered(discovery))),
+                ),
                 rationale: description.trim().to_owned(),
                 remediation: text_of(query, "value"),
                 controls: std::collections::BTreeMap::new(),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Controls;
-use crate::module::{Check, Module};
+use super::{Controls, scap};
+use crate::module::{Check, Engine, Module};
 use crate::problem::Report;
 use crate::sql;
 
@@ -14,16 +14,22 @@ pub(super) fn all(report: &mut Report<'_>, module: &Module, controls: &Controls)
         if !seen.insert(&check.id) {
             report.add(format!("{field}.id"), format!("`{}` is there twice", check.id), "give each check its own id");
         }
-        one(report, &field, check, controls);
+        report.require_kebab_case(format!("{field}.id"), &check.id);
+        report.require_text(format!("{field}.title"), &check.title);
+        report.require_text(format!("{field}.rationale"), &check.rationale);
+        report.require_text(format!("{field}.remediation.text"), &check.remediation.text);
+        match module.engine {
+            Engine::Tables => by_query(report, &field, check),
+            Engine::Oscap => scap::rule(report, &field, check),
+        }
+        mapped(report, &field, check, controls);
     }
 }
 
-fn one(report: &mut Report<'_>, field: &str, check: &Check, controls: &Controls) {
-    report.require_kebab_case(format!("{field}.id"), &check.id);
-    report.require_text(format!("{field}.title"), &check.title);
-    report.require_text(format!("{field}.rationale"), &check.rationale);
-    report.require_text(format!("{field}.remediation.text"), &check.remediation.text);
-
+fn by_query(report: &mut Report<'_>, field: &str, check: &Check) {
+    if check.rule.is_some() {
+        report.add(format!("{field}.rule"), "is for `engine: oscap`", "remove it, or name the engine");
+    }
     let query = sql::references(&check.query);
     if !query.is_one_select {
         report.add(
@@ -40,7 +46,9 @@ fn one(report: &mut Report<'_>, field: &str, check: &Check, controls: &Controls)
     {
         report.add(format!("{field}.applies"), "is not one SELECT", "write SELECT 1 FROM … LIMIT 1");
     }
+}
 
+fn mapped(report: &mut Report<'_>, field: &str, check: &Check, controls: &Controls) {
     for (framework, ids) in &check.controls {
         let field = format!("{field}.controls.{framework}");
         let Some(known) = controls.get(framework) else {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::envelope::Verdict;
-use crate::module::Module;
+use crate::module::{Engine, Module};
 use crate::problem::Report;
 
 pub(super) fn all(report: &mut Report<'_>, module: &Module) {
@@ -41,6 +41,13 @@ pub(super) fn all(report: &mut Report<'_>, module: &Module) {
             }
             verdicts.entry(id).or_default().insert(*verdict);
         }
+    }
+    // What another engine decides is not to be seen without it.
+    if module.engine != Engine::Tables {
+        if !module.tests.is_empty() {
+            report.add("tests", "are not for `engine: oscap`", "remove them: its rules are the content's");
+        }
+        return;
     }
     // A draft may still lack them; it is not released before it has them.
     for (index, check) in module.checks.iter().enumerate().filter(|_| !module.is_draft()) {

@@ -1,12 +1,14 @@
-//! `tenantra module import`: drafts made of other engines' files, written below a folder of modules.
+//! `tenantra module import`: drafts made of other engines' files, written below a folder of modules. SCAP content is read
+//! as a stream, because it has tens of megabytes; the others are small and read whole.
 
-use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Seek as _, Write as _};
+use std::path::{Component, Path, PathBuf};
 
-use catalog::import::{self as convert, Imported, Note, Options, Rows};
+use catalog::import::{self as convert, Imported, Note, Options, Rows, ScapContent};
 use catalog::load::{self, Controls};
-use catalog::module::Category;
-use catalog::{Catalog, Problems};
+use catalog::module::{Category, Engine, ScapFile};
+use catalog::{Catalog, Problem, Problems, scap};
 use clap::{Args, ValueEnum};
 use comfy_table::Cell;
 use semver::Version;
@@ -20,7 +22,9 @@ use crate::output::{Format, counted, grid, rendered};
 /// What happens, at the end of the help.
 pub const HELP: &str = "\
 The module is written as a draft: fixtures cannot be invented. Give every check a test that passes and one that
-fails, then run `tenantra module promote`. What could not be brought over is listed, with the reason.";
+fails, then run `tenantra module promote`. What could not be brought over is listed, with the reason.
+Of SCAP content (a data stream, or XCCDF with its OVAL beside it) a profile becomes a module whose checks the
+host's OpenSCAP decides; without --profile its profiles are listed. The content itself stays where it is.";
 
 /// `tenantra module import FILE --dir FOLDER`.
 #[derive(Debug, Args)]
@@ -42,6 +46,9 @@ pub struct Import {
     /// Its category
     #[arg(long, value_name = "NAME", value_parser = category, default_value = "compliance")]
     category: Category,
+    /// Of SCAP content: the profile, in full or its last part, such as cis_level1_server
+    #[arg(long, value_name = "ID")]
+    profile: Option<String>,
     /// What rows of a pack's queries are: facts to keep, or findings
     #[arg(long, value_enum, default_value = "facts", value_name = "WHAT")]
     rows: RowsAre,
@@ -55,6 +62,7 @@ enum Source {
     OsqueryPack,
     Fleet,
     WazuhSca,
+    Scap,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -78,16 +86,6 @@ struct Line {
 
 /// Runs it.
 pub fn run(arguments: &Import, format: Format) -> Result<Outcome, Error> {
-    let name = arguments.file.display().to_string();
-    let bytes = read(&arguments.file)?;
-    let kind = match arguments.format {
-        Some(Source::OsqueryPack) => convert::Format::OsqueryPack,
-        Some(Source::Fleet) => convert::Format::Fleet,
-        Some(Source::WazuhSca) => convert::Format::WazuhSca,
-        None => convert::Format::of(&bytes).ok_or_else(|| {
-            Error::Usage(format!("{name} is no file that is known: give --format osquery-pack, fleet or wazuh-sca"))
-        })?,
-    };
     let controls = controls(&arguments.dir)?;
     let options = Options {
         slug: arguments.slug.as_deref(),
@@ -100,7 +98,13 @@ pub fn run(arguments: &Import, format: Format) -> Result<Outcome, Error> {
         controls: &controls,
     };
     let failed = |problems: Problems| Error::from(source::Error::Import(problems));
-    let modules = convert::import(&name, &bytes, kind, &options, &Tables::open()?).map_err(failed)?;
+    let modules = match format_of(arguments)? {
+        Some(kind) => {
+            let name = arguments.file.display().to_string();
+            convert::import(&name, &read(&arguments.file)?, kind, &options, &Tables::open()?).map_err(failed)?
+        }
+        None => vec![from_scap(arguments, &options)?],
+    };
     let mut lines = Vec::new();
     for imported in &modules {
         let path = arguments.dir.join(source::MODULES).join(imported.path());
@@ -114,13 +118,81 @@ pub fn run(arguments: &Import, format: Format) -> Result<Outcome, Error> {
     Ok(Outcome::Done)
 }
 
+/// What the file is; none for SCAP content, which is read as a stream.
+fn format_of(arguments: &Import) -> Result<Option<convert::Format>, Error> {
+    let path = &arguments.file;
+    let kind = match arguments.format {
+        Some(Source::OsqueryPack) => Some(convert::Format::OsqueryPack),
+        Some(Source::Fleet) => Some(convert::Format::Fleet),
+        Some(Source::WazuhSca) => Some(convert::Format::WazuhSca),
+        Some(Source::Scap) => None,
+        None => {
+            let failed = |source| Error::from(source::Error::ReadSource { path: path.clone(), source });
+            let mut head = Vec::new();
+            File::open(path).map_err(failed)?.take(1_024).read_to_end(&mut head).map_err(failed)?;
+            let is_scap = convert::is_scap(&head);
+            let known = if is_scap { None } else { convert::Format::of(&read(path)?) };
+            if known.is_none() && !is_scap {
+                return Err(Error::Usage(format!(
+                    "{} is no file that is known: give --format osquery-pack, fleet, wazuh-sca or scap",
+                    path.display()
+                )));
+            }
+            known
+        }
+    };
+    match (&arguments.profile, kind) {
+        (Some(_), Some(_)) => Err(Error::Usage("--profile is for SCAP content: leave it out".to_owned())),
+        _ => Ok(kind),
+    }
+}
+
+/// A module of one profile of SCAP content.
+fn from_scap(arguments: &Import, options: &Options<'_>) -> Result<Imported, Error> {
+    let path = &arguments.file;
+    let name = path.display().to_string();
+    let unreadable = |source| Error::from(source::Error::ReadSource { path: path.clone(), source });
+    let refused = |wrong: String, advice: &str| {
+        let problem = Problem { file: name.clone(), field: String::new(), wrong, advice: advice.to_owned() };
+        Error::from(source::Error::Import(Problems(vec![problem])))
+    };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let sha256 = scap::sha256(&file).map_err(unreadable)?;
+    file.rewind().map_err(unreadable)?;
+    let benchmarks = scap::benchmark::read(BufReader::new(file))
+        .map_err(|error| refused(error.to_string(), "give a SCAP source data stream or an XCCDF benchmark"))?;
+    let (mut beside, mut missing) = (Vec::new(), Vec::new());
+    // A data stream holds what it refers to.
+    for href in benchmarks.iter().filter(|one| one.data_stream.is_none()).flat_map(|one| &one.beside) {
+        let is_name = Path::new(href).components().eq([Component::Normal(href.as_ref())]);
+        match is_name.then(|| File::open(path.with_file_name(href)).and_then(scap::sha256)) {
+            Some(Ok(sha256)) => beside.push(ScapFile { name: href.clone(), sha256 }),
+            _ => missing.push(Note {
+                subject: href.clone(),
+                text: "its rules are not decided: it does not lie beside the file, and nothing is fetched".to_owned(),
+            }),
+        }
+    }
+    let content = ScapContent {
+        file: &name,
+        sha256: &sha256,
+        benchmarks: &benchmarks,
+        profile: arguments.profile.as_deref(),
+        beside: &beside,
+    };
+    let mut imported =
+        convert::scap(&content, options).map_err(|problems| Error::from(source::Error::Import(problems)))?;
+    imported.notes.extend(missing);
+    Ok(imported)
+}
+
 /// Reads no more than may be imported.
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let failed = |source| Error::from(source::Error::ReadSource { path: path.to_owned(), source });
     let mut bytes = Vec::new();
     let most = u64::try_from(convert::MAX_BYTES).unwrap_or(u64::MAX);
     // One byte more, so that the converter says that it is too large.
-    std::fs::File::open(path).map_err(failed)?.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
+    File::open(path).map_err(failed)?.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }
 
@@ -137,7 +209,7 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    match std::fs::File::create_new(path) {
+    match File::create_new(path) {
         Ok(mut file) => file.write_all(text.as_bytes()).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if std::fs::read(path).map_err(failed)? == text.as_bytes() {
@@ -161,7 +233,7 @@ fn line(path: &Path, imported: &Imported) -> Line {
         state: "draft",
         checks: module.checks.len(),
         collects: module.collect.len(),
-        missing_fixtures: module.checks.len() * 2,
+        missing_fixtures: if module.engine == Engine::Tables { module.checks.len() * 2 } else { 0 },
         notes: imported.notes.clone(),
     }
 }

@@ -10,6 +10,7 @@ mod import;
 mod list;
 mod parallel;
 mod promote;
+mod run_gates;
 mod show;
 pub mod source;
 mod stored;
@@ -34,7 +35,7 @@ pub enum Module {
     /// Compare a folder of modules with the catalog in this program and with the database
     #[command(alias = "check-files", after_help = database::HELP)]
     Check(check::Check),
-    /// Make a draft of an osquery pack, Fleet policies or a Wazuh SCA policy
+    /// Make a draft of an osquery pack, Fleet policies, a Wazuh SCA policy or SCAP content
     #[command(after_help = import::HELP)]
     Import(import::Import),
     /// Run the quality gates on a version and take it to qa, and to released
@@ -43,6 +44,8 @@ pub enum Module {
     /// Deprecate a released version: it stays schedulable until its sunset
     #[command(after_help = database::HELP)]
     Deprecate(deprecate::Deprecate),
+    #[command(hide = true)]
+    RunGates,
 }
 
 /// Runs it.
@@ -55,5 +58,6 @@ pub async fn run(command: Module, format: Format) -> Result<Outcome, Error> {
         Module::Import(arguments) => import::run(&arguments, format),
         Module::Promote(arguments) => promote::run(&arguments, format).await,
         Module::Deprecate(arguments) => deprecate::run(&arguments, format).await,
+        Module::RunGates => run_gates::run(),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use catalog::Severity;
-use catalog::module::{Check, Module};
+use catalog::module::{Check, Module, Scap};
 use clap::Args;
 use comfy_table::Cell;
 
@@ -46,6 +46,7 @@ fn module_text(module: &Module) -> String {
         description,
         requires,
         profile,
+        scap,
         prerequisites,
         limits,
         privileges,
@@ -62,6 +63,7 @@ fn module_text(module: &Module) -> String {
         ("Profile", format!("{} (at most {} s)", profile.as_str(), profile.budget().wall.as_secs())),
         ("Needs root", if requires.admin { "yes" } else { "no" }.to_owned()),
         ("Tables", requires.tables.join(", ")),
+        ("Decided by", scap.as_ref().map(decided_by).unwrap_or_default()),
         ("Connects to", requires.network.join(", ")),
         ("Parameters", parameter_names(parameters)),
         ("Prerequisites", one_line(prerequisites)),
@@ -97,8 +99,14 @@ fn module_text(module: &Module) -> String {
     text
 }
 
+/// The content that the host's scanner evaluates.
+fn decided_by(scap: &Scap) -> String {
+    let files: Vec<&str> = scap.files.iter().map(|file| file.name.as_str()).collect();
+    format!("the host's OpenSCAP, profile {} of {}", scap.profile, files.join(", "))
+}
+
 fn check_text(module: &Module, check: &Check) -> String {
-    let Check { id, title, severity, query, applies, rationale, remediation, same_as, controls: _ } = check;
+    let Check { id, title, severity, query, rule, applies, rationale, remediation, same_as, controls: _ } = check;
     let mut text = format!("{id} of {}: {title}\n\n", module.reference());
     let facts = [
         ("Severity", Some(severity.as_str().to_owned())),
@@ -112,7 +120,14 @@ fn check_text(module: &Module, check: &Check) -> String {
             let _ = writeln!(text, "{:12}  {value}", format!("{name}:"));
         }
     }
-    let _ = write!(text, "\nFailing rows:\n{}\n", indented(query));
+    match rule {
+        Some(rule) => {
+            let _ = writeln!(text, "\nDecided by the host's OpenSCAP, rule {rule}");
+        }
+        None => {
+            let _ = write!(text, "\nFailing rows:\n{}\n", indented(query));
+        }
+    }
     if let Some(applies) = applies {
         let _ = write!(text, "\nApplies where there is a row of:\n{}\n", indented(applies));
     }

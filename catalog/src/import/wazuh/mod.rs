@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use self::regex::Dialect;
-use super::draft::{Draft, NewCheck, bound, text, text_of};
+use super::draft::{Answer, Draft, NewCheck, bound, text, text_of};
 use super::{Compiler, Imported, Options, Source, sql_text, yaml_documents};
 use crate::Severity;
 use crate::problem::Problems;
@@ -102,8 +102,7 @@ fn add(
         name: if title.is_empty() { format!("check {id}") } else { title.clone() },
         title,
         severity: Severity::Medium,
-        query,
-        applies: applies.map(str::to_owned),
+        answer: Answer::Query(query, applies.map(str::to_owned)),
         rationale: [text_of(check, "rationale"), text_of(check, "description")]
             .into_iter()
             .find(|text| !text.is_empty())
