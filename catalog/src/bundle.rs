@@ -104,6 +104,11 @@ pub fn sign(bundle: &Bundle, key: &SigningKey) -> Result<SignedBundle, Error> {
 
 /// Checks the signature, then unpacks.
 pub fn verify(signed: &SignedBundle, key: &VerifyingKey) -> Result<Bundle, Error> {
+    unpack(&authenticate(signed, key)?)
+}
+
+/// The packed bytes, once their checksum and signature are right. Nothing is unpacked.
+pub fn authenticate(signed: &SignedBundle, key: &VerifyingKey) -> Result<Vec<u8>, Error> {
     let packed = STANDARD.decode(&signed.content).map_err(|source| Error::Base64 { field: "content", source })?;
     let signature =
         STANDARD.decode(&signed.signature).map_err(|source| Error::Base64 { field: "signature", source })?;
@@ -113,9 +118,12 @@ pub fn verify(signed: &SignedBundle, key: &VerifyingKey) -> Result<Bundle, Error
     }
     let signature = Signature::from_slice(&signature).map_err(Error::Signature)?;
     key.verify_strict(&signed_bytes(&actual), &signature).map_err(Error::Signature)?;
+    Ok(packed)
+}
 
+fn unpack(packed: &[u8]) -> Result<Bundle, Error> {
     let mut json = Vec::new();
-    zstd::stream::read::Decoder::new(packed.as_slice())
+    zstd::stream::read::Decoder::new(packed)
         .map_err(Error::Unpack)?
         .take(MAX_UNPACKED_BYTES + 1)
         .read_to_end(&mut json)

@@ -15,8 +15,8 @@ use serde_json::Value;
 
 pub use enroll::{AgentConfig, EnrollCredential, EnrollRequest, EnrollResponse, HostIdentity, OsInfo, TenantInfo};
 pub use jobs::{
-    AgentJob, AgentState, HeartbeatRequest, HeartbeatResponse, MAX_WAIT_SECONDS, PollRequest, PollResponse,
-    UnchangedRun,
+    AgentJob, AgentState, HeartbeatRequest, HeartbeatResponse, LimitsInForce, MAX_JOBS, MAX_WAIT_SECONDS, PollRequest,
+    PollResponse, UnchangedRun,
 };
 pub use results::{ResultAck, ResultError, ResultsRequest, ResultsResponse, SubmittedResult};
 pub use signing::{SignatureError, sign_request, signing_bytes, verify_request};

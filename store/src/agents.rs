@@ -159,7 +159,8 @@ pub async fn enroll(tx: &mut TenantTx<Write>, enrollment: &Enrollment) -> Result
 
 /// Records a heartbeat of the agent, and that its asset was seen. [`Error::NotFound`] if the agent is gone or revoked.
 pub async fn seen(tx: &mut TenantTx<Write>, agent_id: Uuid, state: &AgentState) -> Result<()> {
-    let AgentState { agent_version, queue_depth, spool_bytes, rss_kb, bundle_checksum } = state;
+    // What bounds its workers is logged where it is heard, not kept.
+    let AgentState { agent_version, queue_depth, spool_bytes, rss_kb, bundle_checksum, limits: _ } = state;
     let done = sqlx::query(
         "WITH agent AS (UPDATE agents SET last_seen_at = now(), agent_version = $2, queue_depth = $3, spool_bytes = $4, rss_kb = $5,
              bundle_checksum = COALESCE($6, bundle_checksum) WHERE agent_id = $1 AND state = 'active' RETURNING asset_id)

@@ -31,6 +31,6 @@ pub async fn heartbeat(app: &App, call: &AgentCall) -> Result<HeartbeatResponse>
     let mut tx = app.db.tenant::<Write>(&call.tenant).await?;
     store::agents::seen(&mut tx, call.agent_id, &request.state).await?;
     tx.commit().await?;
-    let config = app.modules.config(&call.resource.spec, request.state.bundle_checksum.as_deref())?;
-    Ok(HeartbeatResponse { config_version: config.version, server_time: Utc::now() })
+    let (config_version, _) = app.modules.current(&call.resource.spec)?;
+    Ok(HeartbeatResponse { config_version, server_time: Utc::now() })
 }

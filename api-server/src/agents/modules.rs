@@ -167,18 +167,27 @@ impl Modules {
     /// The bundle cannot be made.
     pub fn config(&self, spec: &TenantSpec, have: Option<&str>) -> Result<AgentConfig> {
         let bundle = self.bundle(spec)?;
-        let modules_profile = profile(spec);
-        let version = {
-            let what = format!("{}\n{}\n{}", self.poll_seconds, bundle.checksum, modules_profile.as_str());
-            hex::encode(&Sha256::digest(what)[..8])
-        };
         Ok(AgentConfig {
-            version,
+            version: self.version(spec, &bundle),
             poll_seconds: self.poll_seconds,
             bundle_checksum: bundle.checksum.clone(),
             bundle: (have != Some(bundle.checksum.as_str())).then(|| bundle.as_ref().clone()),
-            modules_profile,
+            modules_profile: profile(spec),
         })
+    }
+
+    /// The version of that configuration and the checksum of its bundle.
+    ///
+    /// # Errors
+    /// The bundle cannot be made.
+    pub fn current(&self, spec: &TenantSpec) -> Result<(String, String)> {
+        let bundle = self.bundle(spec)?;
+        Ok((self.version(spec, &bundle), bundle.checksum.clone()))
+    }
+
+    fn version(&self, spec: &TenantSpec, bundle: &SignedBundle) -> String {
+        let what = format!("{}\n{}\n{}", self.poll_seconds, bundle.checksum, profile(spec).as_str());
+        hex::encode(&Sha256::digest(what)[..8])
     }
 
     fn bundle(&self, spec: &TenantSpec) -> Result<Arc<SignedBundle>> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use catalog::wire::{AgentJob, MAX_WAIT_SECONDS, PollRequest, PollResponse};
+use catalog::wire::{AgentJob, MAX_JOBS, MAX_WAIT_SECONDS, PollRequest, PollResponse};
 use chrono::Utc;
 use store::{Write, jobs::LeasedJob};
 use uuid::Uuid;
@@ -13,8 +13,6 @@ use crate::{
     state::App,
 };
 
-/// Jobs that one poll leases at most, whatever the agent asks for.
-const MAX_JOBS: u32 = 32;
 /// Runs that one poll may report as unchanged.
 const MAX_UNCHANGED: usize = 1_000;
 /// How long a job is the agent's before it must be named again; longer than a poll is held.
@@ -36,9 +34,14 @@ pub async fn next(app: &App, call: &AgentCall) -> Result<PollResponse> {
     // In the waiting room before the first look: a job enqueued in between rings the bell.
     let waiter = app.waiters.enter(call.agent_id);
     let (mut jobs, rejected_runs) = first_look(app, call, &request).await?;
-    let config = app.modules.config(&call.resource.spec, request.state.bundle_checksum.as_deref())?;
-    let has_news =
-        !rejected_runs.is_empty() || request.state.bundle_checksum.as_deref() != Some(&config.bundle_checksum);
+    if let Some(limits) = request.state.limits {
+        tracing::info!(limits = limits.as_str(), "what bounds the agent's workers");
+    }
+    let (config_version, bundle_checksum) = app.modules.current(&call.resource.spec)?;
+    // An agent that names the version has been told the rest of it.
+    let knows_config = request.config_version.as_ref() == Some(&config_version);
+    let has_bundle = knows_config || request.state.bundle_checksum.as_ref() == Some(&bundle_checksum);
+    let has_news = !rejected_runs.is_empty() || !has_bundle;
     // With no place to wait, or news to tell, the poll is answered at once.
     if let Some(waiter) = waiter.filter(|_| !has_news && request.max_jobs > 0) {
         while jobs.is_empty() {
@@ -56,8 +59,8 @@ pub async fn next(app: &App, call: &AgentCall) -> Result<PollResponse> {
     Ok(PollResponse {
         jobs,
         rejected_runs,
-        bundle_checksum: config.bundle_checksum,
-        config_version: config.version,
+        bundle_checksum: if knows_config { String::new() } else { bundle_checksum },
+        config_version,
         server_time: Utc::now(),
     })
 }

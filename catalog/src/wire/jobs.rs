@@ -11,6 +11,9 @@ use crate::module::Profile;
 
 /// Longest time a poll is held, in seconds.
 pub const MAX_WAIT_SECONDS: u32 = 300;
+/// Jobs that one poll leases at most: every module of a first enrolment at once, with room. Each is some 250 bytes and what
+/// its parameters take.
+pub const MAX_JOBS: u32 = 512;
 
 /// `POST /v1/agents/jobs/next`; held until there is a job or `wait_seconds` are over.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,11 +26,14 @@ pub struct PollRequest {
     pub max_jobs: u32,
     /// How the agent is.
     pub state: AgentState,
+    /// Version of the configuration it has, which stands for the bundle's checksum as well; none if it has to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_version: Option<String>,
     /// Runs whose verdicts and facts equal those of the acknowledged snapshot.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unchanged: Vec<UnchangedRun>,
     /// Jobs that are still being worked on: their leases are renewed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub running: Vec<Uuid>,
 }
 
@@ -45,9 +51,33 @@ pub struct AgentState {
     /// Resident memory, in KiB.
     #[serde(default)]
     pub rss_kb: u64,
-    /// Checksum of the bundle it has.
+    /// Checksum of the bundle it has; left out where the poll names the version of the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle_checksum: Option<String>,
+    /// What bounds its workers; said once after each start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsInForce>,
+}
+
+/// What bounds the memory and the CPU of an agent's workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LimitsInForce {
+    /// A control group that the agent made inside its own.
+    Cgroup,
+    /// Limits of each process, the lowest priority, and pauses that the agent imposes.
+    Process,
+}
+
+impl LimitsInForce {
+    /// The name as it is written in JSON and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Process => "process",
+        }
+    }
 }
 
 /// A run that found exactly what the server has.
@@ -79,9 +109,11 @@ pub struct PollResponse {
     /// What to do now.
     pub jobs: Vec<AgentJob>,
     /// Runs of `unchanged` whose base the server does not hold: send their envelopes whole, with base null.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected_runs: Vec<Uuid>,
-    /// Checksum of the bundle that jobs refer to; another than the agent has means: fetch the configuration.
+    /// Checksum of the bundle that jobs refer to; another than the agent has means: fetch the configuration. Empty where the
+    /// agent named the configuration's version and it still holds.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub bundle_checksum: String,
     /// Version of the configuration, likewise.
     pub config_version: String,
