@@ -1,4 +1,4 @@
-//! The bridge to SQLite: one virtual table type that serves every [`Table`]. The only file with unsafe code; it holds the
+//! The bridge to SQLite: one virtual table type that serves every [`Table`]. Its unsafe code holds the
 //! promises that rusqlite's traits ask for and nothing else.
 #![allow(unsafe_code)]
 

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "agent/batches.rs"]
+mod batches;
 #[path = "agent/integrity.rs"]
 mod integrity;
 #[path = "agent/platform.rs"]

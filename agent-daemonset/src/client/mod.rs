@@ -26,8 +26,12 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_secs(30);
 /// A result of the largest size over a slow line.
 const LONG: Duration = Duration::from_mins(2);
-/// A ping that keeps the connection is no message.
-const PING: Duration = Duration::from_mins(2);
+/// The kernel asks a silent peer whether it is there: that costs this process nothing, while pings of HTTP/2 would wake it.
+const KEEP_ALIVE: Duration = Duration::from_mins(2);
+const KEEP_ALIVE_AGAIN: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_TRIES: u32 = 4;
+/// What was sent and not acknowledged for so long finds a connection that is cut.
+const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
 /// The largest answer is a bundle of modules.
 const MAX_ANSWER_BYTES: usize = 48 << 20;
 /// Below this, compression costs more than it saves.
@@ -54,9 +58,10 @@ impl Client {
                 .connect_timeout(CONNECT)
                 .pool_idle_timeout(None)
                 .pool_max_idle_per_host(1)
-                .http2_keep_alive_interval(PING)
-                .http2_keep_alive_timeout(SHORT)
-                .http2_keep_alive_while_idle(true);
+                .tcp_keepalive(KEEP_ALIVE)
+                .tcp_keepalive_interval(KEEP_ALIVE_AGAIN)
+                .tcp_keepalive_retries(KEEP_ALIVE_TRIES)
+                .tcp_user_timeout(UNACKNOWLEDGED);
             trust.apply(builder, only_shipped).build()
         };
         // An image without CA files cannot build the first.

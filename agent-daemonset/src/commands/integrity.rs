@@ -209,7 +209,7 @@ impl NewFile {
         // It says what is on the host, and who can change it can hide what changed.
         rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o600))?;
         if sandbox::has_landlock() {
-            sandbox::confine_daemon(&folder)?;
+            sandbox::confine_daemon(&folder, None)?;
         }
         Ok(Self { file, path, becomes, is_kept: false })
     }

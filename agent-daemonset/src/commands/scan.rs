@@ -86,8 +86,8 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
     for group in groups(&modules, args.root.is_some()) {
         progress.starts(group.first().map(|module| module.slug.as_str()));
         let mut next = group.iter().skip(1).map(|module| module.slug.as_str());
-        let tasks = group.iter().map(|module| Task::of((*module).clone())).collect();
-        run_here(&target, sandbox::has_landlock(), tasks, |finished| {
+        let tasks: Vec<Task> = group.iter().map(|module| Task::of((*module).clone())).collect();
+        run_here(&target, sandbox::has_landlock(), &tasks, |finished| {
             progress.finished(next.next());
             if args.output == Form::Json && broken.is_ok() {
                 broken = print_line(&finished.envelope);

@@ -17,14 +17,14 @@ use crate::state;
 use crate::state::acknowledged::{Acknowledged, Outgoing, Records, outgoing};
 use crate::state::spool::{EntryId, Spool};
 
-/// Results in one request. The server takes 32 MiB.
-const BATCH: usize = 32;
-/// Compressed bytes of results in one request, and so at most some ten times that in memory.
-const BATCH_BYTES: u64 = 1 << 20;
+/// Results in one request. The server takes 32 MiB and stores each in a transaction of its own, within two minutes.
+const BATCH: usize = 128;
+/// Compressed bytes of results in one request, and so at most some twenty times that in memory; a larger one goes alone.
+const BATCH_BYTES: u64 = 256 << 10;
 /// Results in a row that the server fails on, each alone, before it is left in peace: it is the server then.
 const FAILURES_IN_A_ROW: usize = 3;
-/// Unchanged runs in one poll.
-const UNCHANGED: usize = 200;
+/// Unchanged runs in one poll: those of every module.
+const UNCHANGED: usize = 500;
 
 /// Why results could not be delivered.
 #[derive(Debug, thiserror::Error)]

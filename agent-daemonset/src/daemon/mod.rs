@@ -1,5 +1,6 @@
 //! The daemon's loop: run what is queued, deliver what is finished, ask for more; one thing at a time, because a quiet host
-//! should notice nothing. One long poll carries heartbeat, unchanged runs and jobs.
+//! should notice nothing. One long poll carries heartbeat, unchanged runs and jobs. While it is held, nothing else wakes this
+//! process: there is no other timer, and the kernel keeps the connection alive.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -7,19 +8,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::envelope::RunStatus;
-use catalog::wire::{AgentConfig, AgentJob, AgentState, MAX_WAIT_SECONDS, PollRequest};
+use catalog::wire::{AgentConfig, AgentJob, AgentState, LimitsInForce, MAX_JOBS, MAX_WAIT_SECONDS, PollRequest};
 use ed25519_dalek::SigningKey;
-use tables::integrity::BaselineFile;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use crate::client::{Client, Remedy, Session};
 use crate::config::ServerArgs;
-use crate::run::{FinishedRun, Task, without_module};
-use crate::state::baselines::{self, Lent};
-use crate::state::bundle::{self, Verified};
-use crate::state::{self, StateDir};
+use crate::oscap::Scanner;
+use crate::run::FinishedRun;
+use crate::sandbox::cgroup::WorkerGroup;
+use crate::state::{self, StateDir, bundle, leased};
 use crate::usage;
 use crate::worker::{Supervisor, Target};
 
@@ -28,13 +27,12 @@ pub mod deliver;
 pub mod enroll;
 mod start;
 mod suspects;
+mod work;
 
 use backoff::{Backoff, jittered};
 use deliver::Outbox;
 pub use start::{Error, start};
 
-/// Jobs of one poll: the modules of a first enrolment in two or three.
-const MAX_JOBS: u32 = 8;
 /// While jobs run, finished results wait this long for company before they are sent.
 const GATHER: Duration = Duration::from_secs(20);
 /// Between two polls that brought nothing, so that agents started together drift apart.
@@ -43,6 +41,8 @@ const SPREAD: Duration = Duration::from_secs(2);
 const DISK_RETRY: Duration = Duration::from_secs(10);
 /// What the last delivery may take when the agent is told to stop.
 const LAST_DELIVERY: Duration = Duration::from_secs(3);
+/// A bundle that was refused is asked for again after this: at each poll it would be a megabyte an hour.
+const REFUSED_FOR: Duration = Duration::from_hours(1);
 
 /// The agent at work.
 #[derive(Debug)]
@@ -54,16 +54,25 @@ pub struct Daemon {
     session: Session,
     outbox: Outbox,
     supervisor: Supervisor,
-    bundle: Verified,
+    scanner: Scanner,
+    /// Where the kernel keeps the workers' share; made one with this process's own again at the end.
+    group: Option<WorkerGroup>,
+    are_limits_told: bool,
+    /// Of the bundle in the state folder; empty if there is none.
+    bundle_checksum: String,
     target: Target,
     with_landlock: bool,
+    /// Empty where the server has to be asked.
     config_version: String,
+    ask_again_at: Option<Instant>,
     poll_seconds: u32,
     /// What the flags say about it, before the server.
     poll_seconds_given: Option<u32>,
     queue: VecDeque<AgentJob>,
-    /// A finished run that a full disk keeps from the spool.
-    unspooled: Option<(AgentJob, FinishedRun)>,
+    renew_every: Duration,
+    renew_at: Instant,
+    /// Finished runs that a full disk keeps from the spool: at most one that a worker did and those that none could.
+    unspooled: VecDeque<(AgentJob, FinishedRun)>,
     backoff: Backoff,
     contact_at: Instant,
     delivery_backoff: Backoff,
@@ -113,13 +122,8 @@ impl Daemon {
 
     async fn step(&mut self) -> Step {
         self.spool_what_waits();
-        if self.can_run()
-            && let Some(job) = self.queue.pop_front()
-        {
-            self.run_job(job).await;
-            if !self.queue.is_empty() && self.delivered_at.elapsed() < GATHER {
-                return Step::Continue;
-            }
+        if self.can_run() && !self.queue.is_empty() {
+            self.run_queue().await;
         }
         if Instant::now() < self.contact_at {
             if !self.can_run() || self.queue.is_empty() {
@@ -143,7 +147,7 @@ impl Daemon {
     }
 
     fn can_run(&self) -> bool {
-        self.unspooled.is_none() && !self.outbox.spool.is_full()
+        self.unspooled.is_empty() && !self.outbox.spool.is_full()
     }
 
     /// Delivers, then asks for jobs if none is left. True if there was nothing to do at all.
@@ -155,21 +159,31 @@ impl Daemon {
             return Ok(false);
         }
         let takes_jobs = self.can_run() && self.queue.is_empty();
+        if self.ask_again_at.is_some_and(|at| at <= Instant::now()) {
+            self.ask_again_at = None;
+            self.config_version.clear();
+        }
+        // What the work before needed is not needed while nothing is to do.
+        tables::give_memory_back();
         let request = PollRequest {
             wait_seconds: self.patience(takes_jobs),
             max_jobs: if takes_jobs { MAX_JOBS } else { 0 },
             state: self.agent_state(),
+            config_version: self.known_config(),
             unchanged: self.outbox.unchanged(),
-            running: self.leased(None),
+            running: self.leased(),
         };
         let response = self.session.poll(&request).await?;
+        self.are_limits_told = true;
         self.outbox.told(&request.unchanged, &response.rejected_runs)?;
-        if response.bundle_checksum != self.bundle.checksum || response.config_version != self.config_version {
+        // No checksum: it is that of the version.
+        let has_bundle = response.bundle_checksum.is_empty() || response.bundle_checksum == self.bundle_checksum;
+        if !has_bundle || response.config_version != self.config_version {
             self.fetch_config().await?;
         }
         let jobs: Vec<AgentJob> = response.jobs.into_iter().filter(|job| !self.is_finished(job.run_id)).collect();
         let is_idle = jobs.is_empty() && self.queue.is_empty() && self.outbox.spool.is_empty();
-        self.queue.extend(jobs);
+        self.take_jobs(jobs);
         if !takes_jobs {
             self.contact_at =
                 Instant::now() + DISK_RETRY.min(self.deliver_at.saturating_duration_since(Instant::now()));
@@ -219,11 +233,16 @@ impl Daemon {
     fn is_finished(&self, run_id: Uuid) -> bool {
         self.outbox.spool.entries().iter().any(|(id, _)| id.run_id == run_id)
             || self.queue.iter().any(|job| job.run_id == run_id)
-            || self.unspooled.as_ref().is_some_and(|(job, _)| job.run_id == run_id)
+            || self.unspooled.iter().any(|(job, _)| job.run_id == run_id)
+    }
+
+    /// What the next poll says of the configuration.
+    fn known_config(&self) -> Option<String> {
+        Some(self.config_version.clone()).filter(|version| !version.is_empty())
     }
 
     async fn fetch_config(&mut self) -> Result<(), deliver::Error> {
-        let have = Some(self.bundle.checksum.as_str()).filter(|checksum| !checksum.is_empty());
+        let have = Some(self.bundle_checksum.as_str()).filter(|checksum| !checksum.is_empty());
         let config = self.session.config(have).await?;
         self.adopt(config)?;
         Ok(())
@@ -233,122 +252,20 @@ impl Daemon {
     fn adopt(&mut self, config: AgentConfig) -> Result<(), state::Error> {
         self.poll_seconds = self.poll_seconds_given.unwrap_or(config.poll_seconds).min(MAX_WAIT_SECONDS);
         self.config_version = config.version;
+        self.ask_again_at = None;
         let Some(signed) = config.bundle else { return Ok(()) };
         match bundle::accept(&signed, &self.session.registration().bundle_key) {
-            Ok(verified) => {
+            Ok(bundle) => {
                 bundle::save(&self.state, &signed)?;
-                tracing::info!(
-                    checksum = verified.checksum,
-                    modules = verified.bundle.modules.len(),
-                    "modules taken over"
-                );
-                self.bundle = verified;
+                tracing::info!(checksum = signed.checksum, modules = bundle.modules.len(), "modules taken over");
+                self.bundle_checksum = signed.checksum;
             }
             Err(error) => {
+                self.ask_again_at = Some(Instant::now() + REFUSED_FOR);
                 tracing::error!(error_code = "bundle_refused", %error, "the server's modules are refused; those before stay");
             }
         }
         Ok(())
-    }
-
-    async fn run_job(&mut self, job: AgentJob) {
-        let Some(module) = self.bundle.bundle.module(&job.module, &job.version) else {
-            let reason = "this agent has no bundle with a valid signature that holds the module";
-            let finished = without_module(job.run_id, &job.module, &job.version, reason);
-            return self.keep(job, finished);
-        };
-        let task = Task {
-            run_id: job.run_id,
-            module: module.clone(),
-            parameters: job.parameters.clone(),
-            clock_offset_ms: self.session.clock_offset_ms(),
-        };
-        let renew_every = Duration::from_secs((u64::from(job.lease_seconds) / 3).max(5));
-        let (baseline, lent) = match self.lend_baseline(&task) {
-            Ok(Some((baseline, lent))) => (Some(baseline), Some(lent)),
-            Ok(None) => (None, None),
-            Err(error) => {
-                let finished =
-                    task.failed(RunStatus::Failed, task.now(), Duration::ZERO, &format!("no baseline: {error}"));
-                return self.keep(job, finished);
-            }
-        };
-        let finished = {
-            let mut work = pin!(self.supervisor.run(self.target.clone(), self.with_landlock, task, baseline));
-            let mut renewal = tokio::time::interval_at(Instant::now() + renew_every, renew_every);
-            let leased = self.leased(Some(job.job_id));
-            let state = self.agent_state();
-            loop {
-                tokio::select! {
-                    finished = &mut work => break finished,
-                    _ = renewal.tick() => {
-                        let request = PollRequest { state: state.clone(), running: leased.clone(), ..PollRequest::default() };
-                        if let Err(error) = self.session.poll(&request).await {
-                            tracing::warn!(error_code = error.log_code(), %error, "the lease of a running job was not renewed");
-                        }
-                    }
-                }
-            }
-        };
-        if let Some(Err(error)) = lent.map(|lent| lent.take_back(&self.state)) {
-            tracing::error!(error_code = "baseline", %error, "the baseline was not kept; the next run makes one");
-        }
-        self.keep(job, finished);
-    }
-
-    /// The baseline of a module that keeps one.
-    fn lend_baseline(&self, task: &Task) -> Result<Option<(BaselineFile, Lent)>, state::Error> {
-        let module = &task.module;
-        if !module.requires.tables.iter().any(|table| table == baselines::TABLE) {
-            return Ok(None);
-        }
-        let mut parameters = module.default_parameters();
-        parameters.extend(task.parameters.clone());
-        baselines::lend(&self.state, &module.slug, &parameters).map(Some)
-    }
-
-    /// Logs a finished run and spools it.
-    fn keep(&mut self, job: AgentJob, finished: FinishedRun) {
-        let envelope = &finished.envelope;
-        let registration = self.session.registration();
-        let error_code = match envelope.status {
-            RunStatus::Succeeded => "",
-            status => status.as_str(),
-        };
-        tracing::info!(
-            trace_id = %envelope.run_id.simple(),
-            module = envelope.module,
-            version = envelope.version,
-            tenant_id = %registration.tenant_id,
-            agent_id = %registration.agent_id,
-            status = envelope.status.as_str(),
-            duration_ms = envelope.duration_ms,
-            error_code,
-            "run"
-        );
-        self.unspooled = Some((job, finished));
-        self.spool_what_waits();
-    }
-
-    fn spool_what_waits(&mut self) {
-        let Some((job, finished)) = self.unspooled.take() else { return };
-        if let Err(error) = self.outbox.spool.push(job.run_id, Some(job.job_id), &finished) {
-            tracing::error!(error_code = "spool", %error, "a result waits in memory for room on the disk; no new job is run");
-            self.unspooled = Some((job, finished));
-        }
-    }
-
-    /// Jobs that are this agent's: queued, running, or finished and not yet acknowledged.
-    fn leased(&self, running: Option<Uuid>) -> Vec<Uuid> {
-        let spooled = self.outbox.spool.entries().into_iter().filter_map(|(id, _)| id.job_id);
-        let unspooled = self.unspooled.as_ref().map(|(job, _)| job.job_id);
-        running
-            .into_iter()
-            .chain(self.queue.iter().map(|job| job.job_id))
-            .chain(unspooled)
-            .chain(spooled)
-            .take(256)
-            .collect()
     }
 
     fn agent_state(&self) -> AgentState {
@@ -357,7 +274,13 @@ impl Daemon {
             queue_depth: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
             spool_bytes: self.outbox.spool.bytes(),
             rss_kb: usage::memory_kb(),
-            bundle_checksum: Some(self.bundle.checksum.clone()).filter(|checksum| !checksum.is_empty()),
+            // The version of the configuration says it.
+            bundle_checksum: Some(self.bundle_checksum.clone())
+                .filter(|checksum| !checksum.is_empty() && self.config_version.is_empty()),
+            limits: (!self.are_limits_told).then_some(match &self.group {
+                Some(_) => LimitsInForce::Cgroup,
+                None => LimitsInForce::Process,
+            }),
         }
     }
 
@@ -392,7 +315,8 @@ impl Daemon {
             // What one tenant's jobs found is not another tenant's business.
             self.outbox.clear()?;
             self.queue.clear();
-            self.unspooled = None;
+            self.unspooled.clear();
+            leased::save(&self.state, &self.queue)?;
         }
         self.session = Session::new(self.client.clone(), self.key.clone(), enrolled.registration, enrolled.sequence);
         self.load_bundle()?;
@@ -401,9 +325,9 @@ impl Daemon {
     }
 
     fn load_bundle(&mut self) -> Result<(), state::Error> {
-        if let Some(verified) = bundle::load(&self.state, &self.session.registration().bundle_key)? {
-            self.bundle = verified;
-        }
+        let key = self.session.registration().bundle_key;
+        self.bundle_checksum = bundle::checksum(&self.state, &key)?.unwrap_or_default();
+        self.config_version.clear();
         Ok(())
     }
 }

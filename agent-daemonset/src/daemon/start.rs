@@ -1,8 +1,11 @@
 //! From flags to a daemon at work: checks everything that can be wrong, starts the thread that runs workers, confines the rest,
 //! and enrols if there is no registration yet.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
+use catalog::wire::LimitsInForce;
 use tokio::time::{Instant, sleep};
 
 use super::backoff::Backoff;
@@ -10,14 +13,18 @@ use super::deliver::Outbox;
 use super::{Daemon, enroll};
 use crate::client::{self, Client, Session, Trust};
 use crate::config::{self, RunArgs};
+use crate::oscap::{Place, Scanner};
 use crate::sandbox;
+use crate::sandbox::cgroup::{Entrance, WorkerGroup};
 use crate::state::acknowledged::Records;
-use crate::state::bundle::Verified;
 use crate::state::registration::Registration;
 use crate::state::sequence::Sequence;
 use crate::state::spool::Spool;
-use crate::state::{self, StateDir, keys};
-use crate::worker::{Supervisor, Target};
+use crate::state::{self, StateDir, keys, leased};
+use crate::worker::{self, Supervisor, Target};
+
+/// Until a lease says how long it is.
+const FIRST_RENEWAL: Duration = Duration::from_secs(20);
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +68,15 @@ pub async fn start(args: &RunArgs) -> Result<Daemon, Error> {
         (None, None) => return Err(config::Error::NoServer.into()),
     };
     let with_landlock = confinement(args)?;
-    let supervisor = Supervisor::start()?;
+    let (group, entrance) = bound_workers().unzip();
+    let supervisor = Supervisor::start(entrance)?;
+    let scanner = Scanner::start(Place {
+        folder: state.path().to_owned(),
+        content: args.scap_content.clone(),
+        target: Target::Running(root.clone()),
+    });
     if with_landlock {
-        sandbox::confine_daemon(state.path())?;
+        sandbox::confine_daemon(state.path(), group.as_ref().map(WorkerGroup::path))?;
     }
     let key = keys::load_or_make(&state)?;
     let client = Client::new(server, &trust)?;
@@ -89,6 +102,15 @@ pub async fn start(args: &RunArgs) -> Result<Daemon, Error> {
         waiting = outbox.spool.len(),
         "at work"
     );
+    if config.is_some() {
+        // Another enrolment's jobs are not this one's.
+        leased::save(&state, [])?;
+    }
+    let is_spooled = |run_id| outbox.spool.entries().iter().any(|(id, _)| id.run_id == run_id);
+    let resumed_jobs = leased::resume(&state, is_spooled);
+    if !resumed_jobs.is_empty() {
+        tracing::info!(jobs = resumed_jobs.len(), "going on with what was left");
+    }
     let mut daemon = Daemon {
         args: args.server.clone(),
         session: Session::new(client.clone(), key.clone(), registration, sequence),
@@ -97,14 +119,21 @@ pub async fn start(args: &RunArgs) -> Result<Daemon, Error> {
         state,
         outbox,
         supervisor,
-        bundle: Verified::default(),
+        scanner,
+        group,
+        are_limits_told: false,
+        bundle_checksum: String::new(),
         target: Target::Running(root),
         with_landlock,
         config_version: String::new(),
+        ask_again_at: None,
         poll_seconds: args.poll_seconds.unwrap_or(catalog::wire::MAX_WAIT_SECONDS),
         poll_seconds_given: args.poll_seconds,
-        queue: std::collections::VecDeque::new(),
-        unspooled: None,
+        queue: resumed_jobs.into(),
+        renew_every: FIRST_RENEWAL,
+        // Resumed jobs may be near the end of their leases.
+        renew_at: Instant::now(),
+        unspooled: VecDeque::new(),
         backoff: Backoff::default(),
         contact_at: Instant::now(),
         delivery_backoff: Backoff::default(),
@@ -117,6 +146,35 @@ pub async fn start(args: &RunArgs) -> Result<Daemon, Error> {
         daemon.adopt(config)?;
     }
     Ok(daemon)
+}
+
+/// A control group for the workers where this host gives one, else the limits of each process; says which.
+fn bound_workers() -> Option<(WorkerGroup, Entrance)> {
+    if let Err(error) = sandbox::go_first_when_memory_runs_out() {
+        tracing::warn!(error_code = "oom_score", %error, "the kernel is not told to end this agent before other work");
+    }
+    let made = WorkerGroup::make(worker::bounds()).and_then(|group| {
+        let entrance = group.entrance()?;
+        Ok((group, entrance))
+    });
+    match made {
+        Ok((group, entrance)) => {
+            tracing::info!(
+                limits = LimitsInForce::Cgroup.as_str(),
+                group = %group.path().display(),
+                "the kernel bounds the workers' memory and CPU in a control group"
+            );
+            Some((group, entrance))
+        }
+        Err(reason) => {
+            tracing::info!(
+                limits = LimitsInForce::Process.as_str(),
+                %reason,
+                "limits of each process, the lowest priority and pauses bound the workers' memory and CPU"
+            );
+            None
+        }
+    }
 }
 
 fn confinement(args: &RunArgs) -> Result<bool, sandbox::Error> {

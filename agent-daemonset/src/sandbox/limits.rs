@@ -1,5 +1,7 @@
 //! Limits that the kernel keeps for a worker: CPU time, memory, open files, priority, and an end together with its parent.
 
+use std::fs;
+use std::io;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, Signal};
@@ -8,8 +10,11 @@ use super::Error;
 
 /// Files a worker may hold open: a walk holds one a level.
 const OPEN_FILES: u64 = 1_024;
-/// The lowest priority there is.
+/// The lowest priority there is. The kernel draws the priority of reads and writes from it: the lowest of the usual class.
 const NICE: i32 = 19;
+/// From -1000 (never) to 1000 (first). Above what a kubelet gives the pods that it sacrifices last.
+const OOM_SCORE: i32 = 500;
+const OOM_FILE: &str = "/proc/self/oom_score_adj";
 
 /// What a worker may use.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +40,14 @@ pub fn apply(limits: Limits) -> Result<(), Error> {
 pub fn lower_priority() -> Result<(), Error> {
     rustix::process::setpriority_process(None, NICE)?;
     Ok(())
+}
+
+/// Lets the kernel end this process, and what it starts from now on, before it ends the host's own work. A worker is the
+/// larger one and so goes before the daemon. To be called before the sandbox: it writes a file.
+pub fn go_first_when_memory_runs_out() -> io::Result<()> {
+    let now: i32 = fs::read_to_string(OOM_FILE)?.trim().parse().unwrap_or_default();
+    // To raise it needs no privilege, to lower it does.
+    if now < OOM_SCORE { fs::write(OOM_FILE, OOM_SCORE.to_string()) } else { Ok(()) }
 }
 
 fn set(resource: Resource, value: u64) -> Result<(), Error> {

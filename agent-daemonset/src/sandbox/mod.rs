@@ -2,19 +2,23 @@
 //!
 //! Three layers, each inherited by what is started below it: landlock (the daemon writes in its state folder only, a
 //! worker nowhere), seccomp (a worker opens nothing for writing, changes no file and connects to nothing) and limits (CPU
-//! time, memory, priority). The decision to question: a worker whose tables show other processes runs without landlock,
-//! under seccomp alone. Since Linux 5.13 a landlocked process may not look into any process outside its sandbox, not even
-//! read where `/proc/<pid>/exe` points, and no capability lifts that; `listening_ports` would lose its owners. Seccomp
-//! forbids it the same writes.
+//! time, memory, priority; a control group where this host gives one, see [`cgroup`]).
+//!
+//! The decision to question: a worker whose tables show other processes runs without landlock, under seccomp alone. Since
+//! Linux 5.13 a landlocked process may not look into any process outside its sandbox, not even read where
+//! `/proc/<pid>/exe` points, and no capability lifts that; `listening_ports` would lose its owners. Seccomp forbids it the
+//! same writes.
 
 use std::path::Path;
 
 use landlock::{ABI, AccessFs, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus};
+use serde::{Deserialize, Serialize};
 
+pub mod cgroup;
 mod limits;
 mod seccomp;
 
-pub use limits::{Limits, apply as apply_limits, lower_priority};
+pub use limits::{Limits, apply as apply_limits, go_first_when_memory_runs_out, lower_priority};
 
 /// Rights that later kernels know are added where they exist; older ones enforce what they know.
 const NEWEST_ABI: ABI = ABI::V6;
@@ -63,8 +67,9 @@ pub enum Error {
     Limit(#[from] rustix::io::Errno),
 }
 
-/// What a worker's tables need to see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a worker's tables need to see; the greater includes the less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sight {
     /// Files, and of processes only what everyone may see.
     Files,
@@ -84,7 +89,8 @@ impl Sight {
 }
 
 /// Whether a worker may open network connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Network {
     /// No.
     Denied,
@@ -92,10 +98,16 @@ pub enum Network {
     Declared,
 }
 
-/// Forbids this thread, and every thread and process it starts from now on, each write outside `state`.
-pub fn confine_daemon(state: &Path) -> Result<(), Error> {
-    let folder = PathFd::new(state).map_err(|source| Error::Folder { path: state.display().to_string(), source })?;
-    landlock_writes_to(Some(folder))?;
+/// Forbids this thread, and every thread and process it starts from now on, each write outside `state`. In `group`, its own
+/// control group, it may still move processes and remove what it made.
+pub fn confine_daemon(state: &Path, group: Option<&Path>) -> Result<(), Error> {
+    let open =
+        |path: &Path| PathFd::new(path).map_err(|source| Error::Folder { path: path.display().to_string(), source });
+    let mut writable = vec![(open(state)?, AccessFs::from_write(NEWEST_ABI))];
+    if let Some(group) = group {
+        writable.push((open(group)?, AccessFs::WriteFile | AccessFs::RemoveDir));
+    }
+    landlock_writes_to(writable)?;
     seccomp::deny_changes_of_the_system()
 }
 
@@ -109,7 +121,7 @@ pub fn confine_reader() -> Result<(), Error> {
 /// What a worker adds to what it inherited.
 pub fn confine_worker(sight: Sight, network: Network, with_landlock: bool) -> Result<(), Error> {
     if sight == Sight::Files && with_landlock {
-        landlock_writes_to(None)?;
+        landlock_writes_to(Vec::new())?;
     }
     confine_reader()?;
     seccomp::deny_signals()?;
@@ -127,11 +139,10 @@ pub fn has_landlock() -> bool {
         .is_ok_and(|created| Option::<std::os::fd::OwnedFd>::from(created).is_some())
 }
 
-fn landlock_writes_to(folder: Option<PathFd>) -> Result<(), Error> {
-    let writes: BitFlags<AccessFs> = AccessFs::from_write(NEWEST_ABI);
-    let mut rules = Ruleset::default().handle_access(writes)?.create()?;
-    if let Some(folder) = folder {
-        rules = rules.add_rule(PathBeneath::new(folder, writes))?;
+fn landlock_writes_to(writable: Vec<(PathFd, BitFlags<AccessFs>)>) -> Result<(), Error> {
+    let mut rules = Ruleset::default().handle_access(AccessFs::from_write(NEWEST_ABI))?.create()?;
+    for (folder, access) in writable {
+        rules = rules.add_rule(PathBeneath::new(folder, access))?;
     }
     // The standard library opens it for a child without input.
     if let Ok(null) = PathFd::new("/dev/null") {
@@ -215,7 +226,7 @@ mod tests {
     fn the_daemon_writes_in_its_folder_and_nowhere_else() {
         let (own, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let result = std::thread::spawn(move || {
-            confine_daemon(own.path()).unwrap();
+            confine_daemon(own.path(), None).unwrap();
             let own_file = own.path().join("x");
             let own_works = std::fs::write(&own_file, "1").is_ok()
                 && std::fs::rename(&own_file, own.path().join("y")).is_ok()

@@ -11,6 +11,7 @@ pub mod acknowledged;
 pub mod baselines;
 pub mod bundle;
 pub mod keys;
+pub mod leased;
 pub mod registration;
 pub mod sequence;
 pub mod spool;

@@ -1,16 +1,18 @@
-//! The worker's side: confine itself, read the order, run the tasks one after the other.
+//! The worker's side: read the header, confine itself, then run task after task as they come.
 
-use std::io::{Read, Write};
+use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use catalog::envelope::RunStatus;
 use catalog::module::Profile;
 use tables::integrity::{BaselineFile, Kept};
 use tables::{Engine, Host, Limits};
 
-use super::{BaselineUse, MEMORY_BESIDE_ENGINE, Order, lend};
+use super::{BaselineUse, Header, lend, memory_bytes};
+use crate::run::Task;
 use crate::sandbox;
 
 /// Runs what standard input orders and prints each finished run.
@@ -26,49 +28,38 @@ pub fn main() -> ExitCode {
 
 fn work() -> anyhow::Result<()> {
     // Before anything reads from it: what is read together with other bytes comes without the file.
-    let file = lend::receive(std::io::stdin())?;
-    let mut input = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut input)?;
-    let order: Order = serde_json::from_slice(&input)?;
-    drop(input);
-    confine(&order)?;
-    let baseline = order.baseline.zip(file).map(|(to_do, file)| {
+    let file = lend::receive(io::stdin())?;
+    let mut lines = io::stdin().lock().lines();
+    let header: Header = serde_json::from_str(&lines.next().context("no header came")??)?;
+    confine(&header)?;
+    let baseline = header.baseline.zip(file).map(|(to_do, file)| {
         Arc::new(Kept::new(match to_do {
             BaselineUse::Make => BaselineFile::Make(file),
             BaselineUse::Compare => BaselineFile::Compare(file),
         }))
     });
-
-    let mut engine: Option<(Profile, Result<Engine, String>)> = None;
-    for task in &order.tasks {
-        let profile = task.profile();
-        if engine.as_ref().is_none_or(|(opened, _)| *opened != profile) {
-            // The old engine first: both together would not fit.
-            drop(engine.take());
-            let opened = Engine::open(Host { baseline: baseline.clone(), ..order.target.host() }, limits(profile))
-                .map_err(|error| error.to_string());
-            engine = Some((profile, opened));
-        }
+    // One engine for all tasks keeps what it read of the host. Each run asks within the time of its own profile.
+    let engine = Engine::open(Host { baseline, ..header.target.host() }, limits(header.profile))
+        .map_err(|error| error.to_string());
+    for line in lines {
+        let task: Task = serde_json::from_str(&line?)?;
         let finished = match &engine {
-            Some((_, Ok(engine))) => task.run(engine),
-            Some((_, Err(reason))) => task.failed(RunStatus::Failed, task.now(), Duration::ZERO, reason),
-            None => continue,
+            Ok(engine) => task.run(engine),
+            Err(reason) => task.failed(RunStatus::Failed, task.now(), Duration::ZERO, reason),
         };
         let mut line = serde_json::to_vec(&finished)?;
         line.push(b'\n');
-        let mut output = std::io::stdout().lock();
+        let mut output = io::stdout().lock();
         output.write_all(&line)?;
         output.flush()?;
     }
     Ok(())
 }
 
-fn confine(order: &Order) -> anyhow::Result<()> {
-    let cpu: Duration = order.tasks.iter().map(|task| task.profile().budget().cpu).sum();
-    let heap = order.tasks.iter().map(|task| task.profile().budget().memory_bytes).max().unwrap_or_default();
-    sandbox::apply_limits(sandbox::Limits { cpu, memory_bytes: heap + MEMORY_BESIDE_ENGINE })?;
+fn confine(header: &Header) -> anyhow::Result<()> {
+    sandbox::apply_limits(sandbox::Limits { cpu: header.cpu, memory_bytes: memory_bytes(header.profile) })?;
     sandbox::lower_priority()?;
-    sandbox::confine_worker(order.sight(), order.network(), order.with_landlock)?;
+    sandbox::confine_worker(header.needs.sight, header.needs.network, header.with_landlock)?;
     Ok(())
 }
 

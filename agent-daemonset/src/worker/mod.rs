@@ -1,20 +1,28 @@
 //! Modules run in a process of their own: this program again, confined, niced, and ended by its parent when it takes too long.
-//! An order goes in on standard input (a socket, because an open file can come with it), finished runs come out on standard output, a line of JSON each.
+//! One worker runs many modules, those whose tables need the same (see [`Needs`]), so that what they read is read once.
+//!
+//! On standard input (a socket, because an open file can come with it) go a header and then one task at a time; on standard
+//! output comes the finished run of each, a line of JSON. A task is sent when the one before is answered: neither side holds
+//! more than one, and when a worker breaks it is known over which.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use catalog::module::{Module, Profile};
 use serde::{Deserialize, Serialize};
 
 use crate::run::Task;
+use crate::sandbox::cgroup::Bounds;
 use crate::sandbox::{Network, Sight};
 
 mod child;
+mod conversation;
 mod lend;
+mod pace;
 mod supervisor;
 
 pub use child::main as child_main;
-pub use supervisor::{Supervisor, run_here};
+pub use supervisor::{Batch, Runs, Supervisor, lost, run_here};
 
 /// The hidden subcommand that a worker is started with.
 pub const SUBCOMMAND: &str = "worker";
@@ -43,13 +51,46 @@ impl Target {
     }
 }
 
-/// What one worker does.
+/// What modules need of a worker's sandbox: those that need the same share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Needs {
+    /// Connections.
+    pub network: Network,
+    /// Files alone, or processes too.
+    pub sight: Sight,
+}
+
+impl Needs {
+    /// What this module declares.
+    pub fn of(module: &Module, target: &Target) -> Self {
+        let network = if module.requires.network.is_empty() { Network::Denied } else { Network::Declared };
+        let sight = match target {
+            Target::Image(_) => Sight::Files,
+            Target::Running(_) => Sight::of(module.requires.tables.iter().map(String::as_str)),
+        };
+        Needs { network, sight }
+    }
+
+    fn of_all(tasks: &[Task], target: &Target) -> Self {
+        let none = Needs { network: Network::Denied, sight: Sight::Files };
+        tasks
+            .iter()
+            .map(|task| Needs::of(&task.module, target))
+            .fold(none, |all, one| Needs { network: all.network.max(one.network), sight: all.sight.max(one.sight) })
+    }
+}
+
+/// What a worker is told before its first task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Order {
+struct Header {
     target: Target,
     with_landlock: bool,
-    tasks: Vec<Task>,
-    /// What is to be done with the file that came with the order.
+    needs: Needs,
+    /// The dearest of its tasks.
+    profile: Profile,
+    /// CPU time of all its tasks together.
+    cpu: Duration,
+    /// What is to be done with the file that came with the header.
     baseline: Option<BaselineUse>,
 }
 
@@ -61,27 +102,36 @@ enum BaselineUse {
     Compare,
 }
 
-impl Order {
-    fn sight(&self) -> Sight {
-        match self.target {
-            Target::Image(_) => Sight::Files,
-            Target::Running(_) => {
-                Sight::of(self.tasks.iter().flat_map(|task| &task.module.requires.tables).map(String::as_str))
-            }
-        }
-    }
+const fn memory_bytes(profile: Profile) -> u64 {
+    profile.budget().memory_bytes + MEMORY_BESIDE_ENGINE
+}
 
-    fn network(&self) -> Network {
-        if self.tasks.iter().all(|task| task.module.requires.network.is_empty()) {
-            Network::Denied
-        } else {
-            Network::Declared
-        }
-    }
+/// What the daemon's workers may use together; one works at a time. Every profile gives the same share of a core.
+pub fn bounds() -> Bounds {
+    let profile = Profile::DeepScan;
+    Bounds { memory_bytes: memory_bytes(profile), cpu_share: cpu_share(profile) }
+}
+
+fn cpu_share(profile: Profile) -> f64 {
+    let budget = profile.budget();
+    budget.cpu.as_secs_f64() / budget.wall.as_secs_f64()
 }
 
 /// When the parent ends a worker: half again what the module may take, for what the module cannot stop itself (a dead mount).
 fn patience(task: &Task) -> Duration {
     let wall = task.profile().budget().wall;
     wall + wall / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_has_the_same_share_of_a_core() {
+        for profile in [Profile::BaselineFast, Profile::BaselineFull, Profile::DeepScan] {
+            assert!((cpu_share(profile) - bounds().cpu_share).abs() < f64::EPSILON, "{profile:?}");
+            assert_eq!(memory_bytes(profile), bounds().memory_bytes);
+        }
+    }
 }

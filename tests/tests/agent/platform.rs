@@ -45,6 +45,8 @@ pub struct Platform {
     pub replays: usize,
     /// Every request by its path.
     pub requests: BTreeMap<String, usize>,
+    /// What agents said of the limits of their workers.
+    pub limits_told: Vec<wire::LimitsInForce>,
     /// Everything that broke the contract.
     pub broken: Vec<String>,
     pub bundle: Option<SignedBundle>,
@@ -375,6 +377,7 @@ async fn poll(
         if let Some((status, code)) = platform.refuse_polls {
             return refusal(status, code);
         }
+        platform.limits_told.extend(request.state.limits);
         let renewed = Instant::now() + platform.lease;
         for job in &mut platform.jobs {
             if request.running.contains(&job.sent.job_id) {

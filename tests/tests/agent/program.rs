@@ -166,6 +166,21 @@ impl Daemon {
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
+
+    /// The log's lines with this message.
+    pub fn lines(&self, message: &str) -> Vec<serde_json::Value> {
+        let log = self.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.filter(|line| line["message"] == message).collect()
+    }
+
+    /// The processes that it started and that still run.
+    pub fn children(&self) -> Vec<u32> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).into_iter().flatten().flatten();
+        let of = |thread: &Path| fs::read_to_string(thread.join("children")).unwrap_or_default();
+        let children = threads.map(|thread| of(&thread.path())).collect::<Vec<_>>().join(" ");
+        children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
 }
 
 impl Drop for Daemon {
