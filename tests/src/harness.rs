@@ -3,6 +3,7 @@
 //! then tests share it, so their names must not collide.
 
 mod cluster;
+mod counted;
 mod openbao;
 mod postgres;
 mod program;
@@ -12,6 +13,7 @@ mod wait;
 use run::Durability;
 
 pub use cluster::Cluster;
+pub use counted::Counted;
 pub use openbao::OpenBao;
 pub use postgres::Postgres;
 pub use program::program;

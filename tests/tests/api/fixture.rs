@@ -162,6 +162,11 @@ impl Fixture {
         self.owner_url.clone()
     }
 
+    /// What the program is told, for another replica of it.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        self.environment.clone()
+    }
+
     /// The database as the API's login sees it.
     pub fn api_db(&self) -> Result<store::Db> {
         let (_, url) = self.environment.iter().find(|(name, _)| name == "TENA_DB_URL").context("no URL")?;

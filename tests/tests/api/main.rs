@@ -6,6 +6,7 @@
 mod agents;
 mod attacks;
 mod fixture;
+mod idle;
 mod kubernetes;
 mod modules;
 mod people;
