@@ -6,6 +6,7 @@ use std::sync::Arc;
 use catalog::module::Os;
 
 use crate::integrity::Kept;
+use crate::kubernetes::Cluster;
 use crate::windows;
 
 /// The host that is scanned.
@@ -21,6 +22,8 @@ pub struct Host {
     pub sys: PathBuf,
     /// The baseline for `file_integrity`, where an agent keeps one.
     pub baseline: Option<Arc<Kept>>,
+    /// The cluster for the `kubernetes_*` tables, where whoever asks has given one. It is never looked for on the host.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 impl Host {
@@ -37,7 +40,14 @@ impl Host {
             let below = root.join(folder.trim_start_matches('/'));
             if below.join(mark).exists() { below } else { PathBuf::from(folder) }
         };
-        Host { live: true, proc: or_own("1", "/proc"), sys: or_own("class", "/sys"), baseline: None, root }
+        Host {
+            live: true,
+            proc: or_own("1", "/proc"),
+            sys: or_own("class", "/sys"),
+            baseline: None,
+            cluster: None,
+            root,
+        }
     }
 
     /// The system that is on it. Only an image can be another one than this program's own.
@@ -47,6 +57,7 @@ impl Host {
 
     /// A root without a kernel: a mounted disk or a container image.
     pub fn image(root: impl Into<PathBuf>) -> Self {
-        Host { root: root.into(), live: false, proc: "/proc".into(), sys: "/sys".into(), baseline: None }
+        let (proc, sys) = ("/proc".into(), "/sys".into());
+        Host { root: root.into(), live: false, proc, sys, baseline: None, cluster: None }
     }
 }

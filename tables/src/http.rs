@@ -1,6 +1,6 @@
 //! A small HTTP/1.1 client for what answers on this host or beside it: Docker's socket, LXD's, a cloud's metadata. It asks
 //! one question a connection, over streams that do not wait for ever, and takes no more than it can hold. No TLS: none of
-//! these has it. Where a module declares no network, the sandbox refuses the connection and the table says so.
+//! these has it; a cluster's tables bring a stream that does. Where a module declares no network, the sandbox refuses the connection and the table says so.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -32,7 +32,7 @@ pub(crate) enum Error {
     Io(#[from] io::Error),
     #[error("the answer is not HTTP")]
     NotHttp,
-    #[error("the answer is longer than 16 MiB")]
+    #[error("the answer is longer than this program takes")]
     TooLong,
     #[error("the answer takes too long")]
     TooLate,
@@ -74,8 +74,26 @@ pub(crate) fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// What is taken of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub body_bytes: usize,
+    /// For the whole of it.
+    pub patience: Duration,
+}
+
 /// Asks and reads the body of the answer; any answer but success is an error.
-pub(crate) fn ask(mut stream: impl Read + Write, request: Request<'_>, budget: &Budget) -> Result<Vec<u8>, Error> {
+pub(crate) fn ask(stream: impl Read + Write, request: Request<'_>, budget: &Budget) -> Result<Vec<u8>, Error> {
+    ask_within(stream, request, budget, Bounds { body_bytes: MAX_BODY_BYTES, patience: ANSWER_PATIENCE })
+}
+
+/// The same with bounds of its own.
+pub(crate) fn ask_within(
+    mut stream: impl Read + Write,
+    request: Request<'_>,
+    budget: &Budget,
+    bounds: Bounds,
+) -> Result<Vec<u8>, Error> {
     stream.write_all(written(request).as_bytes())?;
     let started = Instant::now();
     let mut answer = Vec::new();
@@ -86,16 +104,16 @@ pub(crate) fn ask(mut stream: impl Read + Write, request: Request<'_>, budget: &
         if !budget.spend_bytes(count) {
             return Err(Error::OverBudget);
         }
-        if started.elapsed() > ANSWER_PATIENCE {
+        if started.elapsed() > bounds.patience {
             return Err(Error::TooLate);
         }
-        if let Some(body) = parse(&answer, count == 0)? {
+        if let Some(body) = parse(&answer, count == 0, bounds.body_bytes)? {
             return Ok(body);
         }
         if count == 0 {
             return Err(Error::NotHttp);
         }
-        if answer.len() > MAX_HEAD_BYTES + MAX_BODY_BYTES {
+        if answer.len() > MAX_HEAD_BYTES + bounds.body_bytes {
             return Err(Error::TooLong);
         }
     }
@@ -118,7 +136,7 @@ enum Length {
 }
 
 /// The body, once it is there; none while more is to come.
-fn parse(answer: &[u8], is_over: bool) -> Result<Option<Vec<u8>>, Error> {
+fn parse(answer: &[u8], is_over: bool, most: usize) -> Result<Option<Vec<u8>>, Error> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Response::new(&mut headers);
     let start = match head.parse(answer) {
@@ -132,11 +150,11 @@ fn parse(answer: &[u8], is_over: bool) -> Result<Option<Vec<u8>>, Error> {
     }
     let body = &answer[start..];
     match length(head.headers) {
-        Length::Bytes(length) if length > MAX_BODY_BYTES => Err(Error::TooLong),
+        Length::Bytes(length) if length > most => Err(Error::TooLong),
         Length::Bytes(length) => Ok(body.get(..length).map(<[u8]>::to_vec)),
         Length::ToTheEnd => Ok(is_over.then(|| body.to_vec())),
         // The last chunk is an empty one; looking at all of them for each piece that arrives would take too long.
-        Length::Chunked if is_over || body.ends_with(b"0\r\n\r\n") => joined(body),
+        Length::Chunked if is_over || body.ends_with(b"0\r\n\r\n") => joined(body, most),
         Length::Chunked => Ok(None),
     }
 }
@@ -153,7 +171,7 @@ fn length(headers: &[httparse::Header<'_>]) -> Length {
 }
 
 /// Chunks without their sizes; none if the last is not there.
-fn joined(mut chunks: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+fn joined(mut chunks: &[u8], most: usize) -> Result<Option<Vec<u8>>, Error> {
     let mut body = Vec::new();
     loop {
         let (start, size) = match httparse::parse_chunk_size(chunks) {
@@ -164,7 +182,7 @@ fn joined(mut chunks: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         if size == 0 {
             return Ok(Some(body));
         }
-        let size = usize::try_from(size).ok().filter(|size| *size <= MAX_BODY_BYTES).ok_or(Error::TooLong)?;
+        let size = usize::try_from(size).ok().filter(|size| *size <= most).ok_or(Error::TooLong)?;
         let Some((chunk, rest)) = chunks[start..].split_at_checked(size) else { return Ok(None) };
         body.extend_from_slice(chunk);
         let Some(rest) = rest.get(2..) else { return Ok(None) };
@@ -188,21 +206,21 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[1\r\n", false, None),
             ("HTTP/1.1 200", false, None),
         ] {
-            let body = parse(answer.as_bytes(), is_over).unwrap();
+            let body = parse(answer.as_bytes(), is_over, 9).unwrap();
             assert_eq!(body.as_deref(), expected.map(str::as_bytes), "{answer}");
         }
-        assert!(matches!(parse(b"HTTP/1.1 404 Not Found\r\n\r\n", true), Err(Error::Status(404))));
-        assert!(matches!(parse(b"SSH-2.0-x\r\n", true), Err(Error::NotHttp)));
-        let long = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", MAX_BODY_BYTES + 1);
-        assert!(matches!(parse(long.as_bytes(), false), Err(Error::TooLong)));
+        assert!(matches!(parse(b"HTTP/1.1 404 Not Found\r\n\r\n", true, 9), Err(Error::Status(404))));
+        assert!(matches!(parse(b"SSH-2.0-x\r\n", true, 9), Err(Error::NotHttp)));
+        let long = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
+        assert!(matches!(parse(long, false, 9), Err(Error::TooLong)));
     }
 
     proptest! {
         #[test]
         fn any_answer_is_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), is_over: bool) {
             let answer = [&b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"[..], &bytes].concat();
-            parse(&answer, is_over).ok();
-            parse(&bytes, is_over).ok();
+            parse(&answer, is_over, MAX_BODY_BYTES).ok();
+            parse(&bytes, is_over, MAX_BODY_BYTES).ok();
         }
     }
 }

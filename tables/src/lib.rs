@@ -26,6 +26,7 @@ mod http;
 pub mod integrity;
 mod kept;
 mod kernel;
+pub mod kubernetes;
 mod left_out;
 mod logins;
 mod netlink;

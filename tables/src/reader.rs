@@ -35,6 +35,9 @@ const MAX_WARNINGS: usize = 64;
 pub enum Gap {
     /// There is something that was not read: that no row came proves nothing.
     Unread,
+    /// The table is whole or nothing: neither its rows nor their absence prove anything, since what others are compared with
+    /// may be missing.
+    Undecided,
     /// There is nothing to read, such as a running kernel below the root of an image.
     NoSubject,
     /// There is something that the kernel shows to nobody on this host, whatever their rights. What everybody else can see
@@ -114,6 +117,11 @@ impl Scan {
     /// Says that something is there which was not read.
     pub fn warn(&self, message: impl Into<String>) {
         self.query.warn(Warning { table: self.table.name, message: message.into(), gap: Gap::Unread });
+    }
+
+    /// Says that a list broke off, so that nothing may be concluded from it, not even from what others lack in it.
+    pub fn warn_undecided(&self, message: impl Into<String>) {
+        self.query.warn(Warning { table: self.table.name, message: message.into(), gap: Gap::Undecided });
     }
 
     /// Says that there is nothing to read.

@@ -143,7 +143,9 @@ pub(crate) fn decide(
         match ask(applies) {
             Ok(answer) if answer.rows.is_empty() => {
                 let decided = match gap_of(&answer) {
-                    Some((Gap::Unread, message)) => verdict(Verdict::Error, Some(format!("applies: {message}"))),
+                    Some((Gap::Unread | Gap::Undecided, message)) => {
+                        verdict(Verdict::Error, Some(format!("applies: {message}")))
+                    }
                     Some((Gap::NoSubject, message)) => verdict(Verdict::NotApplicable, Some(message)),
                     Some((Gap::Closed, _)) | None => verdict(Verdict::NotApplicable, Some(NOT_HERE.to_owned())),
                 };
@@ -157,9 +159,12 @@ pub(crate) fn decide(
         Ok(answer) => answer,
         Err(error) => return (verdict(Verdict::Error, Some(error.to_string())), Vec::new()),
     };
+    if let Some((Gap::Undecided, message)) = gap_of(&answer) {
+        return (verdict(Verdict::Error, Some(message)), Vec::new());
+    }
     if answer.rows.is_empty() {
         let decided = match gap_of(&answer) {
-            Some((Gap::Unread, message)) => verdict(Verdict::Error, Some(message)),
+            Some((Gap::Unread | Gap::Undecided, message)) => verdict(Verdict::Error, Some(message)),
             Some((Gap::NoSubject, message)) => verdict(Verdict::NotApplicable, Some(message)),
             Some((Gap::Closed, _)) | None => verdict(Verdict::Pass, None),
         };
@@ -176,7 +181,7 @@ pub(crate) fn decide(
 /// Why an answer without rows proves nothing; what was not read counts for more than what is not there.
 fn gap_of(answer: &QueryOutput) -> Option<(Gap, String)> {
     let of = |gap| answer.warnings.iter().find(|warning| warning.gap == gap);
-    let warning = of(Gap::Unread).or_else(|| of(Gap::NoSubject))?;
+    let warning = of(Gap::Undecided).or_else(|| of(Gap::Unread)).or_else(|| of(Gap::NoSubject))?;
     Some((warning.gap, format!("{}: {}", warning.table, warning.message)))
 }
 
@@ -279,6 +284,9 @@ impl Run<'_> {
                 }
                 // Of a table that gave nothing, nothing has gone: what was known of it holds.
                 Ok(answer) if answer.rows.is_empty() && matches!(gap_of(&answer), Some((Gap::Unread, _))) => {
+                    collected.unreadable.insert(collect.table.clone());
+                }
+                Ok(answer) if matches!(gap_of(&answer), Some((Gap::Undecided, _))) => {
                     collected.unreadable.insert(collect.table.clone());
                 }
                 Ok(answer) => {

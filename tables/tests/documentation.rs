@@ -14,7 +14,8 @@ fn page() -> String {
          Conditions on `path` and `directory` take `=`, `IN`, `LIKE` and `GLOB`. In `LIKE`, `%` stays within one folder and `%%` \
          reaches everything below; in `GLOB`, `*` stays within one folder and `**` reaches everything below.\n\n\
          What asks a service or the network (`docker_*`, `lxd_*`, `ec2_*`, `azure_*`, `ycloud_*`, `prometheus_metrics`, `*_endpoints`) \
-         needs `requires.network` in a module: without it, connections are refused. `iptables` and `nftables_rules` need the \
+         needs `requires.network` in a module: without it, connections are refused. `kubernetes_*` show the cluster that \
+         `--kubeconfig` or `--in-cluster` names, and are empty without one ([kubernetes.md](kubernetes.md)). `iptables` and `nftables_rules` need the \
          capability NET_ADMIN.\n\n\
          ## Functions\n\
          Beside those of SQLite (JSON and dates among them), osquery's: `split`, `regex_match`, `regex_split`, `concat`, `concat_ws`, \

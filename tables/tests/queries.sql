@@ -778,3 +778,80 @@ SELECT md5(username) AS md5, sha1(username) AS sha1, sha256(username) AS sha256,
 SELECT sqrt(16), power(2, 10), ceil(1.2), floor(1.8), round(pi(), 3), log10(1000), degrees(radians(90)) FROM users WHERE uid = 0;
 -- versions_in_order
 SELECT value FROM json_each('["1.10", "1.9", "1.2"]') JOIN users ON users.uid = 0 ORDER BY value COLLATE version;
+
+-- === kubernetes ===
+
+-- cluster_that_is_asked
+SELECT name, server, version, minor FROM kubernetes_cluster;
+-- roles_of_the_cluster_with_a_star
+SELECT r.name, x.value AS rule FROM kubernetes_cluster_role r, json_each(r.rules) x WHERE json_extract(x.value, '$.verbs') LIKE '%"*"%';
+-- administrators_of_the_cluster
+SELECT b.name, s.value AS subject FROM kubernetes_cluster_role_binding b, json_each(b.subjects) s WHERE b.role_name = 'cluster-admin';
+-- configuration_that_holds_a_key
+SELECT namespace, name FROM kubernetes_config_map WHERE data LIKE '%PRIVATE KEY%';
+-- jobs_by_the_clock_that_fetch
+SELECT namespace, name, schedule FROM kubernetes_cronjob WHERE job_template LIKE '%curl%';
+-- kinds_that_the_cluster_was_taught
+SELECT name, json_extract(spec, '$.group') AS api_group FROM kubernetes_custom_resource_definition ORDER BY name;
+-- daemons_on_nodes_that_are_missing
+SELECT namespace, name, desired_number_scheduled, number_ready FROM kubernetes_daemonset WHERE number_ready < desired_number_scheduled;
+-- deployments_without_pods
+SELECT namespace, name, selector_query FROM kubernetes_deployment WHERE coalesce(ready_replicas, 0) = 0;
+-- addresses_behind_a_service
+SELECT namespace, name, subsets FROM kubernetes_endpoint WHERE namespace = 'default' AND name = 'kubernetes';
+-- slices_of_addresses
+SELECT namespace, count(*) AS slices FROM kubernetes_endpoint_slice GROUP BY namespace;
+-- warnings_of_the_last_hour
+SELECT namespace, reason, message, datetime(last_timestamp, 'unixepoch') AS at FROM kubernetes_event WHERE type = 'Warning' ORDER BY last_timestamp DESC LIMIT 20;
+-- scaling_that_has_reached_its_end
+SELECT namespace, name FROM kubernetes_horizontal_pod_autoscaler WHERE current_replicas >= max_replicas;
+-- ingresses_without_tls
+SELECT namespace, name, rules FROM kubernetes_ingress WHERE tls IS NULL;
+-- jobs_that_failed
+SELECT namespace, name, failed FROM kubernetes_job WHERE failed > 0;
+-- limits_of_namespaces
+SELECT namespace, spec_limits FROM kubernetes_limit_range;
+-- webhooks_that_change_objects
+SELECT w.name, json_extract(h.value, '$.clientConfig.url') AS url FROM kubernetes_mutating_webhook_configuration w, json_each(w.webhooks) h;
+-- namespaces_that_admit_privileged_pods
+SELECT name, labels FROM kubernetes_namespace WHERE coalesce(json_extract(labels, '$."pod-security.kubernetes.io/enforce"'), 'privileged') = 'privileged';
+-- namespaces_without_a_network_policy
+SELECT n.name FROM kubernetes_namespace n LEFT JOIN kubernetes_network_policy p ON p.namespace = n.name WHERE p.name IS NULL;
+-- nodes_with_old_kernels
+SELECT name, json_extract(node_info, '$.kernelVersion') AS kernel FROM kubernetes_node WHERE version_compare(json_extract(node_info, '$.kernelVersion'), '5.10') < 0;
+-- volumes_on_folders_of_nodes
+SELECT name, persistent_volume_source FROM kubernetes_persistent_volume WHERE persistent_volume_source LIKE '%hostPath%';
+-- claims_that_wait
+SELECT namespace, name, storage_class FROM kubernetes_persistent_volume_claim WHERE phase = 'Pending';
+-- privileged_containers
+SELECT p.namespace, p.name, json_extract(c.value, '$.name') AS container FROM kubernetes_pod p, json_each(p.containers) c WHERE json_extract(c.value, '$.securityContext.privileged') = 1;
+-- pods_of_one_namespace
+SELECT name, phase, node_name FROM kubernetes_pod WHERE namespace = 'kube-system';
+-- budgets_that_forbid_every_eviction
+SELECT namespace, name FROM kubernetes_pod_disruption_budget WHERE max_unavailable = '0' OR max_unavailable = '0%';
+-- templates_that_stand_alone
+SELECT namespace, name FROM kubernetes_pod_template;
+-- sets_of_pods_that_nothing_owns
+SELECT namespace, name FROM kubernetes_replicaset WHERE owner_references IS NULL;
+-- controllers_of_old_times
+SELECT namespace, name, replicas FROM kubernetes_replication_controller;
+-- quotas_that_are_nearly_used
+SELECT namespace, name, status_hard, status_used FROM kubernetes_resource_quota;
+-- roles_that_read_secrets
+SELECT r.namespace, r.name FROM kubernetes_role r, json_each(r.rules) x WHERE json_extract(x.value, '$.resources') LIKE '%secrets%';
+-- bindings_to_roles_that_are_gone
+SELECT b.namespace, b.name, b.role_name FROM kubernetes_role_binding b LEFT JOIN kubernetes_role r ON r.namespace = b.namespace AND r.name = b.role_name WHERE b.role_kind = 'Role' AND r.name IS NULL;
+-- secrets_by_their_keys
+SELECT s.namespace, s.name, k.key FROM kubernetes_secret s, json_each(s.data) k WHERE s.type = 'Opaque';
+-- services_that_are_offered_outside
+SELECT namespace, name, type, ports FROM kubernetes_service WHERE type IN ('NodePort', 'LoadBalancer');
+-- accounts_that_hand_out_tokens
+SELECT namespace, name FROM kubernetes_service_account WHERE coalesce(automount_service_account_token, 1) = 1;
+-- sets_of_pods_with_storage
+SELECT namespace, name, service_name, replicas FROM kubernetes_stateful_set;
+-- kinds_of_storage
+SELECT name, provisioner, reclaim_policy FROM kubernetes_storage_class;
+-- policies_that_refuse
+SELECT name, policy_name FROM kubernetes_validating_admission_policy_binding WHERE validation_actions LIKE '%Deny%';
+-- webhooks_that_fail_open
+SELECT w.name, json_extract(h.value, '$.name') AS hook FROM kubernetes_validating_webhook_configuration w, json_each(w.webhooks) h WHERE json_extract(h.value, '$.failurePolicy') = 'Ignore';
