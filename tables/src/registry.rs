@@ -212,6 +212,7 @@ pub(crate) static TABLES: &[&Table] = &[
     &windows::userassist::TABLE,
     &osquery::users::TABLE,
     &osquery::vscode_extensions::TABLE,
+    &own::weak_passwords::TABLE,
     &windows::windows_firewall_rules::TABLE,
     &osquery::ycloud_instance_metadata::TABLE,
     &osquery::yum_sources::TABLE,

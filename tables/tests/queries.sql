@@ -41,6 +41,8 @@ SELECT s.username, s.last_change FROM shadow s JOIN time t WHERE s.password_stat
 SELECT s.username, s.max FROM shadow s JOIN users u USING (username) WHERE s.password_status = 'active' AND s.max > 365;
 -- account_in_shadow_without_a_line_in_passwd
 SELECT s.username FROM shadow s LEFT JOIN users u ON u.username = s.username WHERE u.username IS NULL;
+-- password_that_is_found_by_trying
+SELECT w.username, w.found FROM weak_passwords w JOIN users u USING (username) WHERE u.uid = 0;
 -- policy_of_new_passwords
 SELECT key, CAST(value AS INTEGER) AS days FROM login_defs WHERE key IN ('PASS_MAX_DAYS', 'PASS_MIN_DAYS', 'PASS_WARN_AGE');
 -- method_of_new_digests

@@ -26,3 +26,4 @@ pub(crate) mod systemd_timers;
 mod tls;
 pub(crate) mod tls_endpoints;
 pub(crate) mod unusual_files;
+pub(crate) mod weak_passwords;
