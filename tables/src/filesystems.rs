@@ -1,9 +1,9 @@
 //! Which file systems hold files of this host, and which those of the kernel or of another machine.
 
 use std::collections::HashMap;
-use std::os::fd::AsFd;
 
 use crate::kernel;
+use crate::posix::AsFd;
 
 /// File systems that hold no files of their own or those of another machine, where they are told by name before anything of
 /// them is opened.

@@ -4,14 +4,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketAddrUnix, connect};
-
 use crate::budget::Budget;
+#[cfg(unix)]
 use crate::kernel;
 use crate::reader::{CHUNK_BYTES, Scan};
 
@@ -53,7 +50,12 @@ pub(crate) struct Request<'a> {
 }
 
 /// A stream to a socket of the host, below its root.
-pub(crate) fn unix(scan: &Scan, path: &Path) -> io::Result<UnixStream> {
+#[cfg(unix)]
+pub(crate) fn unix(scan: &Scan, path: &Path) -> io::Result<std::os::unix::net::UnixStream> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, connect};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
     let file = scan.source.root.open_socket(path)?;
     let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     let socket = kernel::stream_socket(AddressFamily::UNIX)?;
@@ -64,6 +66,12 @@ pub(crate) fn unix(scan: &Scan, path: &Path) -> io::Result<UnixStream> {
     stream.set_read_timeout(Some(READ_PATIENCE))?;
     stream.set_write_timeout(Some(READ_PATIENCE))?;
     Ok(stream)
+}
+
+/// A stream to a socket of the host: only Unix has them.
+#[cfg(not(unix))]
+pub(crate) fn unix(_: &Scan, _: &Path) -> io::Result<TcpStream> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// A stream to an address.

@@ -1,11 +1,17 @@
 //! What the kernels do not have in common. Linux resolves a path below a root by itself, opens files only to look at them, and
-//! answers over netlink; other systems of the Unix family get the same with what they have, or say that they cannot. Only
-//! Linux is tested: for the others this is checked by the compiler, and no more.
+//! answers over netlink; other systems get the same with what they have, or say that they cannot. Only Linux is tested: for
+//! the others this is checked by the compiler, and no more.
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{LOOK, OPENS_LINKS, device, holds_own_files, netlink, open_below_root, stat_at, stream_socket};
-#[cfg(not(target_os = "linux"))]
-pub(crate) use other::{LOOK, OPENS_LINKS, device, holds_own_files, netlink, open_below_root, stat_at, stream_socket};
+use linux as system;
+#[cfg(all(unix, not(target_os = "linux")))]
+use other as system;
+#[cfg(windows)]
+use windows as system;
+
+pub(crate) use system::{LOOK, OPENS_LINKS, cpu_time, device, holds_own_files, open_below_root, stat_at};
+#[cfg(unix)]
+pub(crate) use system::{netlink, stream_socket};
 
 /// Protocols of netlink that the tables ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +93,8 @@ mod linux {
         rustix::fs::fstatfs(folder).is_ok_and(|stat| !FOREIGN.contains(&stat.f_type))
     }
 
+    pub(crate) use super::clock::cpu_time;
+
     /// The number of a device.
     pub(crate) fn device(major: u32, minor: u32) -> u64 {
         rustix::fs::makedev(major, minor)
@@ -107,7 +115,7 @@ mod linux {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 mod other {
     use std::ffi::CStr;
     use std::io;
@@ -167,6 +175,8 @@ mod other {
         rustix::fs::fstatfs(folder).is_ok_and(|stat| stat.f_flags & IS_LOCAL != 0)
     }
 
+    pub(crate) use super::clock::cpu_time;
+
     /// See Linux.
     pub(crate) fn device(major: u32, minor: u32) -> u64 {
         u64::from(rustix::fs::makedev(major, minor).cast_unsigned())
@@ -183,5 +193,53 @@ mod other {
     /// Only Linux has it.
     pub(crate) fn netlink(_: Netlink) -> io::Result<OwnedFd> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[cfg(unix)]
+mod clock {
+    use std::time::Duration;
+
+    use rustix::time::{ClockId, clock_gettime};
+
+    /// User and system time of this process.
+    pub(crate) fn cpu_time() -> Duration {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+    }
+}
+
+#[cfg(windows)]
+mod windows {
+    use std::io;
+    use std::path::Path;
+    use std::time::Duration;
+
+    pub(crate) use crate::posix::stat_at;
+    use crate::posix::{AsFd, OFlags, OwnedFd};
+
+    /// Opens anything without reading it.
+    pub(crate) const LOOK: OFlags = OFlags::PATH;
+    /// A link can be opened itself.
+    pub(crate) const OPENS_LINKS: bool = true;
+
+    /// Paths are walked by hand.
+    pub(crate) fn open_below_root(_: impl AsFd, _: &Path, _: OFlags) -> Option<io::Result<OwnedFd>> {
+        None
+    }
+
+    /// Drives of other machines are not told apart.
+    pub(crate) fn holds_own_files(_: impl AsFd) -> bool {
+        true
+    }
+
+    /// See Linux.
+    pub(crate) fn device(major: u32, minor: u32) -> u64 {
+        u64::from(major) << 32 | u64::from(minor)
+    }
+
+    /// Not measured.
+    pub(crate) fn cpu_time() -> Duration {
+        Duration::ZERO
     }
 }

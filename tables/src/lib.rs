@@ -34,6 +34,7 @@ mod nftables;
 mod osquery;
 mod own;
 mod paths;
+mod posix;
 mod processes;
 mod reader;
 mod redact;

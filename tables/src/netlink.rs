@@ -3,20 +3,9 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{RecvFlags, SendFlags, recv, send};
-
-use crate::kernel::{self, Netlink};
-
-/// The kernel answers at once; a sandbox may not.
-const PATIENCE: Duration = Duration::from_secs(1);
-const BUFFER_BYTES: usize = 64 << 10;
-/// Answers of the kernel, each with dozens of addresses.
-const MAX_ANSWERS: usize = 1_000;
+use crate::kernel::Netlink;
 
 const HEADER_BYTES: usize = 16;
 const ADDRESS_BYTES: usize = 8;
@@ -44,23 +33,13 @@ pub(crate) struct Assigned {
 /// Asks the kernel for a list over one of netlink's protocols; each message is handed over with its kind and without its
 /// header. A refusal is an error.
 pub(crate) fn dump(protocol: Netlink, kind: u16, payload: &[u8], mut take: impl FnMut(u16, &[u8])) -> io::Result<()> {
-    let socket = kernel::netlink(protocol)?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
     let length = u32::try_from(HEADER_BYTES + payload.len()).map_err(io::Error::other)?;
     let mut question = length.to_ne_bytes().to_vec();
     question.extend(kind.to_ne_bytes());
     question.extend(NLM_F_REQUEST_DUMP.to_ne_bytes());
     question.resize(HEADER_BYTES, 0);
     question.extend(payload);
-    send(&socket, &question, SendFlags::empty())?;
-    let mut buffer = vec![MaybeUninit::<u8>::uninit(); BUFFER_BYTES];
-    for _ in 0..MAX_ANSWERS {
-        let ((answer, _), _) = recv(&socket, &mut buffer[..], RecvFlags::empty())?;
-        if answer.is_empty() || messages(answer, &mut take)? {
-            break;
-        }
-    }
-    Ok(())
+    ask(protocol, &question, |answer| messages(answer, &mut take))
 }
 
 /// Hands over the messages of one answer; true after the last of the list.
@@ -93,18 +72,40 @@ pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])>
 
 /// Asks the kernel.
 pub(crate) fn addresses() -> io::Result<Vec<Assigned>> {
-    let socket = kernel::netlink(Netlink::Routes)?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
-    send(&socket, &request(), SendFlags::empty())?;
     let mut found = Vec::new();
-    let mut buffer = vec![MaybeUninit::<u8>::uninit(); BUFFER_BYTES];
+    ask(Netlink::Routes, &request(), |answer| Ok(parse(answer, &mut found)))?;
+    Ok(found)
+}
+
+/// Sends a question and hands over each answer, until one is the last.
+#[cfg(unix)]
+fn ask(protocol: Netlink, question: &[u8], mut is_last: impl FnMut(&[u8]) -> io::Result<bool>) -> io::Result<()> {
+    use rustix::net::sockopt::{Timeout, set_socket_timeout};
+    use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+    /// The kernel answers at once; a sandbox may not.
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+    const BUFFER_BYTES: usize = 64 << 10;
+    /// Answers of the kernel, each with dozens of entries.
+    const MAX_ANSWERS: usize = 1_000;
+
+    let socket = crate::kernel::netlink(protocol)?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+    send(&socket, question, SendFlags::empty())?;
+    let mut buffer = vec![std::mem::MaybeUninit::<u8>::uninit(); BUFFER_BYTES];
     for _ in 0..MAX_ANSWERS {
         let ((answer, _), _) = recv(&socket, &mut buffer[..], RecvFlags::empty())?;
-        if answer.is_empty() || parse(answer, &mut found) {
+        if answer.is_empty() || is_last(answer)? {
             break;
         }
     }
-    Ok(found)
+    Ok(())
+}
+
+/// Only Linux has it.
+#[cfg(not(unix))]
+fn ask(_: Netlink, _: &[u8], _: impl FnMut(&[u8]) -> io::Result<bool>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn request() -> [u8; HEADER_BYTES + ADDRESS_BYTES] {

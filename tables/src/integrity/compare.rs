@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::FileType;
-
 use super::baseline::{Content, Kind, Made, Reader, Record, Writer};
 use super::change::{Change, ChangeKind};
 use super::digests::{Done, Job, Work, too_large};
 use super::walk::{Gaps, Walk};
 use super::{Error, Gap, Survey, order};
 use crate::paths::Pattern;
+use crate::posix::FileType;
 use crate::root::{Metadata, Root};
 
 const THREADS: usize = 2;

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use sha2::Digest as _;
 
 use super::baseline::{Content, Digest};
+use crate::posix::fgetxattr;
 
 const CHUNK_BYTES: usize = 256 << 10;
 /// What a file may carry beside its content and mode, and what opens doors.
@@ -114,7 +115,7 @@ fn attributes_of(file: &File) -> [u8; 16] {
     let mut has_any = false;
     for name in ATTRIBUTES {
         let mut value = [0; MAX_ATTRIBUTE_BYTES];
-        if let Ok(length) = rustix::fs::fgetxattr(file, name, &mut value) {
+        if let Ok(length) = fgetxattr(file, name, &mut value) {
             has_any = true;
             hash.update(name.to_bytes_with_nul());
             hash.update(value.get(..length).unwrap_or_default());

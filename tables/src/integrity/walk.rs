@@ -4,16 +4,13 @@
 use std::collections::{BinaryHeap, VecDeque};
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{Dir, Mode, OFlags};
 
 use super::Gap;
 use super::order::is_within;
 use crate::filesystems::LocalDevices;
 use crate::paths::Pattern;
+use crate::posix::{self, Dir, Mode, OFlags, OsStrExt, OwnedFd};
 use crate::root::{Follow, Metadata, Root, metadata_at, metadata_of};
 
 /// Names of one folder that are held at once.
@@ -134,14 +131,14 @@ impl<'a> Walk<'a> {
             return self.root.open_file(path, Follow::Never).map(|(file, _)| file);
         };
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&level.folder, &self.name, flags, Mode::empty())?;
+        let file = posix::openat(&level.folder, &self.name, flags, Mode::empty())?;
         if metadata_of(&file)?.is_file() { Ok(file.into()) } else { Err(io::Error::other("it is no file any more")) }
     }
 
     /// Where the entry, a link, points.
     pub fn read_link(&self) -> io::Result<Vec<u8>> {
         if let Some(level) = self.levels.last().filter(|_| !self.is_start) {
-            return Ok(rustix::fs::readlinkat(&level.folder, &self.name, Vec::new())?.into_bytes());
+            return Ok(posix::readlinkat(&level.folder, &self.name, Vec::new())?.into_bytes());
         }
         let target = self.root.read_link(Path::new(OsStr::from_bytes(&self.path)))?;
         Ok(bytes(&target).to_vec())
@@ -201,7 +198,7 @@ impl<'a> Walk<'a> {
         match self.levels.last().filter(|_| !self.is_start) {
             Some(level) => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                Ok(rustix::fs::openat(&level.folder, &self.name, flags, Mode::empty())?)
+                Ok(posix::openat(&level.folder, &self.name, flags, Mode::empty())?)
             }
             None => self.root.open_folder(Path::new(OsStr::from_bytes(&self.path)), Follow::Never),
         }

@@ -2,10 +2,10 @@
 //! so they are read where they are, each with a bound.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use super::file_kind::Kind;
 use crate::functions::hex;
+use crate::posix::FileExt;
 
 /// Headers of programs or of sections that are looked at.
 const MAX_HEADERS: usize = 512;

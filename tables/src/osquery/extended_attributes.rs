@@ -4,6 +4,7 @@
 use base64::Engine as _;
 
 use super::file::asked_paths;
+use crate::posix::{fgetxattr, flistxattr};
 use crate::reader::Scan;
 use crate::root::Follow;
 use crate::schema::{Rows, row, table};
@@ -83,13 +84,13 @@ fn attributes(scan: &Scan, path: &std::path::Path) -> Vec<(String, Vec<u8>)> {
     }
     let Some((file, _)) = scan.open(path, Follow::Links) else { return Vec::new() };
     let mut names = vec![0; MAX_NAMES_BYTES];
-    let Ok(length) = rustix::fs::flistxattr(file.descriptor(), &mut names[..]) else { return Vec::new() };
+    let Ok(length) = flistxattr(file.descriptor(), &mut names[..]) else { return Vec::new() };
     names[..length]
         .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty())
         .filter_map(|name| {
             let mut value = vec![0; MAX_VALUE_BYTES];
-            let length = rustix::fs::fgetxattr(file.descriptor(), name, &mut value[..]).ok()?;
+            let length = fgetxattr(file.descriptor(), name, &mut value[..]).ok()?;
             value.truncate(length);
             Some((String::from_utf8_lossy(name).into_owned(), value))
         })

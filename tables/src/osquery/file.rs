@@ -3,10 +3,9 @@
 
 use std::path::PathBuf;
 
-use rustix::fs::FileType;
-
 use crate::constraints::Operator;
 use crate::paths::{self, asked_for};
+use crate::posix::FileType;
 use crate::reader::Scan;
 use crate::root::Follow;
 use crate::schema::{Rows, row, table};

@@ -3,12 +3,11 @@
 
 use std::io::Read;
 
-use rustix::fs::FileType;
-
 use super::elf;
 use super::file::{Place, asked_paths};
 use super::file_kind::{self, HEAD_BYTES, Kind};
 use crate::paths;
+use crate::posix::FileType;
 use crate::reader::Scan;
 use crate::root::Follow;
 use crate::schema::{Rows, row, table};

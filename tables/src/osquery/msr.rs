@@ -1,9 +1,9 @@
 //! `msr`: registers of the processors about speed and power. The kernel shows them only where its module `msr` is loaded,
 //! and only to root.
 
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::posix::FileExt;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::posix::{FileTypeExt, MetadataExt};
 use crate::processes;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
@@ -78,7 +79,6 @@ fn rows(scan: &Scan) -> Rows {
 
 /// The inode and the kind of a pipe; none for any other file.
 fn pipe(scan: &Scan, pid: i64, fd: i64, target: &str) -> Option<(i64, &'static str)> {
-    use std::os::unix::fs::{FileTypeExt, MetadataExt};
     if let Some(inode) = processes::inode_of(target, "pipe") {
         return Some((inode.parse().ok()?, "anonymous"));
     }

@@ -4,9 +4,9 @@
 //! meanwhile: what does not fit together ends the walk.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use crate::budget::Budget;
+use crate::posix::FileExt;
 
 const MAGIC: u32 = 0xed0c_daed;
 const VERSION: u32 = 2;
