@@ -1,4 +1,4 @@
-//! What one query may cost: time, rows and bytes. The progress handler stops the SQL, every table stops its own reading:
+//! What one query may cost: time, rows, bytes and memory. The progress handler stops the SQL, every table stops its own reading:
 //! once the budget is spent, each further read finds nothing, so a table ends by itself and the engine says why.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::memory;
 
 /// Limits of each query.
 #[derive(Debug, Clone)]
@@ -22,6 +23,9 @@ pub struct Limits {
     pub answer_bytes: usize,
     /// Memory of SQLite, in bytes, for the whole process.
     pub heap_bytes: i64,
+    /// Memory that one query may take beside SQLite's: what tables hold, and the answer. Enforced where
+    /// [`CountedMemory`](crate::CountedMemory) is the program's allocator.
+    pub memory_bytes: usize,
 }
 
 impl Default for Limits {
@@ -33,6 +37,7 @@ impl Default for Limits {
             answer_rows: 100_000,
             answer_bytes: 24 << 20,
             heap_bytes: 24 << 20,
+            memory_bytes: 40 << 20,
         }
     }
 }
@@ -42,6 +47,7 @@ impl Default for Limits {
 pub(crate) struct Budget {
     limits: Limits,
     started: Instant,
+    held_before: usize,
     rows: AtomicU64,
     bytes: AtomicU64,
     failure: Mutex<Option<Error>>,
@@ -52,6 +58,7 @@ impl Budget {
         Budget {
             limits,
             started: Instant::now(),
+            held_before: memory::held_bytes(),
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             failure: Mutex::new(None),
@@ -95,10 +102,14 @@ impl Budget {
         self.is_open()
     }
 
-    /// Whether there is still time and nothing went wrong.
+    /// Whether there is still time and memory, and nothing went wrong.
     pub fn is_open(&self) -> bool {
         if self.started.elapsed() > self.limits.time {
             self.fail(Error::OverTime(self.limits.time));
+            return false;
+        }
+        if memory::held_bytes().saturating_sub(self.held_before) > self.limits.memory_bytes {
+            self.fail(Error::OverMemory);
             return false;
         }
         !self.has_failed()

@@ -42,6 +42,11 @@ pub struct QueryOutput {
 }
 
 impl QueryOutput {
+    /// Bytes that the rows take, roughly.
+    pub fn size_bytes(&self) -> usize {
+        self.rows.iter().flatten().map(Value::size_bytes).sum()
+    }
+
     /// The rows as JSON objects.
     pub fn objects(&self) -> impl Iterator<Item = serde_json::Map<String, serde_json::Value>> {
         self.rows.iter().map(|row| self.columns.iter().cloned().zip(row.iter().map(Value::to_json)).collect())

@@ -19,7 +19,8 @@ pub(crate) fn install(connection: &Connection, refusal: &Refusal) -> rusqlite::R
     let limits = [
         (Limit::SQLITE_LIMIT_ATTACHED, 0),
         (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
-        (Limit::SQLITE_LIMIT_LENGTH, 8 << 20),
+        // Functions such as instr() go through a text of this length as often as it has bytes, and nothing ends them.
+        (Limit::SQLITE_LIMIT_LENGTH, 4 << 20),
         (Limit::SQLITE_LIMIT_COLUMN, 256),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
         (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 64),

@@ -14,11 +14,16 @@ const MAX_AGE: Duration = Duration::from_secs(30);
 const MAX_AGE_OF_LIVE_ROWS: Duration = Duration::from_secs(3);
 /// Beyond it a table is read anew each time: memory is dearer.
 const MAX_ROWS: usize = 20_000;
+const MAX_BYTES: usize = 6 << 20;
+/// What all tables keep together.
+const MAX_BYTES_OF_ALL: usize = 12 << 20;
 
 #[derive(Debug, Clone)]
 struct Kept {
-    read_at: Instant,
-    rows: Arc<Vec<Row>>,
+    fresh_until: Instant,
+    /// None if they are too many.
+    rows: Option<Arc<Vec<Row>>>,
+    size_bytes: usize,
     warnings: Vec<Warning>,
 }
 
@@ -33,26 +38,51 @@ impl KeptRows {
     pub fn get(&self, scan: &Scan) -> Option<Arc<Vec<Row>>> {
         let table = scan.table;
         let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);
-        let max_age = if table.is_live_only { MAX_AGE_OF_LIVE_ROWS } else { MAX_AGE };
-        if let Some(kept) = by_table.get(table.name).filter(|kept| kept.read_at.elapsed() < max_age) {
+        let now = Instant::now();
+        by_table.retain(|_, kept| kept.fresh_until > now);
+        if let Some(kept) = by_table.get(table.name) {
             kept.warnings.iter().for_each(|warning| scan.query.warn(warning.clone()));
-            return Some(Arc::clone(&kept.rows));
+            return kept.rows.clone();
         }
         let mut rows = Vec::new();
-        for row in (table.rows)(scan).take(MAX_ROWS + 1) {
+        let mut size_bytes = 0;
+        let mut are_all = true;
+        for row in (table.rows)(scan) {
             if !scan.budget().is_open() {
                 return None;
             }
+            size_bytes += row.0.iter().map(Value::size_bytes).sum::<usize>();
+            if rows.len() >= MAX_ROWS || size_bytes > MAX_BYTES {
+                are_all = false;
+                break;
+            }
             rows.push(row);
         }
-        if rows.len() > MAX_ROWS || scan.budget().has_failed() {
+        if scan.budget().has_failed() {
+            return None;
+        }
+        let max_age = if table.is_live_only { MAX_AGE_OF_LIVE_ROWS } else { MAX_AGE };
+        let fresh_until = Instant::now() + max_age;
+        if !are_all {
+            // Who reads the table says what it cannot read.
+            by_table.insert(table.name, Kept { fresh_until, rows: None, size_bytes: 0, warnings: Vec::new() });
             return None;
         }
         rows.shrink_to_fit();
         let warnings = scan.query.warnings_of(table.name);
         let rows = Arc::new(rows);
-        by_table.insert(table.name, Kept { read_at: Instant::now(), rows: Arc::clone(&rows), warnings });
+        make_room(&mut by_table, MAX_BYTES_OF_ALL - MAX_BYTES.min(size_bytes));
+        by_table.insert(table.name, Kept { fresh_until, rows: Some(Arc::clone(&rows)), size_bytes, warnings });
         Some(rows)
+    }
+}
+
+/// Forgets the oldest until all take no more than this.
+fn make_room(by_table: &mut HashMap<&'static str, Kept>, most_bytes: usize) {
+    while by_table.values().map(|kept| kept.size_bytes).sum::<usize>() > most_bytes {
+        let oldest = by_table.iter().filter(|(_, kept)| kept.size_bytes > 0).min_by_key(|(_, kept)| kept.fresh_until);
+        let Some(name) = oldest.map(|(name, _)| *name) else { return };
+        by_table.remove(name);
     }
 }
 

@@ -2,14 +2,15 @@
 //! path at a time and keeps only the folders still to visit.
 
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FileType;
-
 use crate::constraints::Operator;
+use crate::posix::{FileType, OsStrExt};
 use crate::reader::Scan;
-use crate::root::Follow;
+use crate::root::{Entry, Follow};
+
+/// Names of folders within each other that are held at once.
+const MAX_HELD: usize = 300_000;
 
 /// A part of a path between two slashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl Pattern {
 
     /// The existing paths that match. A path without wildcards is yielded without a look whether it exists.
     pub fn expand(self, scan: &Scan) -> Expansion {
-        Expansion { scan: scan.clone(), stack: vec![Step::Enter(PathBuf::from("/"), 0)], parts: self.parts }
+        Expansion { scan: scan.clone(), stack: vec![Step::Enter(PathBuf::from("/"), 0)], parts: self.parts, held: 0 }
     }
 }
 
@@ -111,9 +112,19 @@ fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split('/').filter(|part| !part.is_empty() && *part != ".")
 }
 
+/// A folder to look into, or one whose names are being gone through.
 enum Step {
     Enter(PathBuf, usize),
-    Yield(PathBuf),
+    Within(Level),
+}
+
+/// The names of a folder that are still to come, for the part of the pattern at `index`.
+struct Level {
+    folder: PathBuf,
+    index: usize,
+    entries: std::vec::IntoIter<Entry>,
+    /// Names it began with.
+    names: usize,
 }
 
 /// See [`Pattern::expand`].
@@ -121,6 +132,8 @@ pub(crate) struct Expansion {
     scan: Scan,
     parts: Vec<Part>,
     stack: Vec<Step>,
+    /// Names in all levels of the stack.
+    held: usize,
 }
 
 impl Iterator for Expansion {
@@ -128,48 +141,77 @@ impl Iterator for Expansion {
 
     fn next(&mut self) -> Option<PathBuf> {
         while let Some(step) = self.stack.pop() {
-            let (folder, index) = match step {
-                Step::Yield(path) => return Some(path),
-                Step::Enter(folder, index) => (folder, index),
-            };
             if !self.scan.budget().is_open() {
                 return None;
             }
-            let is_last = index + 1 >= self.parts.len();
-            match self.parts.get(index) {
-                None => return Some(folder),
-                Some(Part::Literal(name)) => self.stack.push(Step::Enter(folder.join(name), index + 1)),
-                Some(Part::Wild(pattern)) => {
-                    for entry in self.scan.list(&folder).into_iter().rev() {
-                        if matches(pattern.as_bytes(), entry.name.as_bytes()) {
-                            self.stack.push(Step::Enter(folder.join(&entry.name), index + 1));
+            match step {
+                Step::Enter(folder, index) => match self.parts.get(index) {
+                    None => return Some(folder),
+                    Some(Part::Literal(name)) => self.stack.push(Step::Enter(folder.join(name), index + 1)),
+                    Some(Part::Wild(_)) => self.look_into(folder, index),
+                    Some(Part::Deep) => {
+                        self.look_into(folder.clone(), index);
+                        if index + 1 < self.parts.len() {
+                            self.stack.push(Step::Enter(folder, index + 1));
                         }
                     }
-                }
-                Some(Part::Deep) => {
-                    for entry in self.scan.list(&folder).into_iter().rev() {
-                        let path = folder.join(&entry.name);
-                        // Some file systems do not say what an entry is.
-                        let is_folder = match entry.kind {
-                            FileType::Unknown => {
-                                self.scan.metadata(&path, Follow::Never).is_some_and(|found| found.is_dir())
-                            }
-                            kind => kind == FileType::Directory,
-                        };
-                        if is_folder {
-                            self.stack.push(Step::Enter(path.clone(), index));
-                        }
-                        if is_last {
-                            self.stack.push(Step::Yield(path));
-                        }
-                    }
-                    if !is_last {
-                        self.stack.push(Step::Enter(folder, index + 1));
+                },
+                Step::Within(level) => {
+                    if let Some(found) = self.step(level) {
+                        return Some(found);
                     }
                 }
             }
         }
         None
+    }
+}
+
+impl Expansion {
+    fn look_into(&mut self, folder: PathBuf, index: usize) {
+        let entries = self.scan.list(&folder);
+        if entries.is_empty() {
+            return;
+        }
+        if self.held + entries.len() > MAX_HELD {
+            self.scan.warn(format!(
+                "{}: the folders above it hold too many names; what is in it is not looked at",
+                folder.display()
+            ));
+            return;
+        }
+        self.held += entries.len();
+        self.stack.push(Step::Within(Level { folder, index, names: entries.len(), entries: entries.into_iter() }));
+    }
+
+    /// Takes the next name of a level; the path, if it is one that was asked for.
+    fn step(&mut self, mut level: Level) -> Option<PathBuf> {
+        let Some(entry) = level.entries.next() else {
+            self.held -= level.names;
+            return None;
+        };
+        let index = level.index;
+        let path = match self.parts.get(index) {
+            Some(Part::Wild(pattern)) if !matches(pattern.as_bytes(), entry.name.as_bytes()) => None,
+            _ => Some(level.folder.join(&entry.name)),
+        };
+        self.stack.push(Step::Within(level));
+        let path = path?;
+        if !matches!(self.parts.get(index), Some(Part::Deep)) {
+            self.stack.push(Step::Enter(path, index + 1));
+            return None;
+        }
+        // Some file systems do not say what an entry is.
+        let is_folder = match entry.kind {
+            FileType::Unknown => self.scan.metadata(&path, Follow::Never).is_some_and(|found| found.is_dir()),
+            kind => kind == FileType::Directory,
+        };
+        let is_last = index + 1 >= self.parts.len();
+        let yielded = is_last.then(|| path.clone());
+        if is_folder {
+            self.stack.push(Step::Enter(path, index));
+        }
+        yielded
     }
 }
 

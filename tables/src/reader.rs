@@ -2,8 +2,6 @@
 //! to that root, and the conditions of the query. All reading goes through here, so that the budget sees every byte.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +12,7 @@ use crate::constraints::{Constraints, Operator};
 use crate::error::Error;
 use crate::host::Host;
 use crate::kept::KeptRows;
+use crate::posix::{FileExt, MetadataExt};
 use crate::processes;
 use crate::root::{self, Entry, Follow, Metadata, Root};
 use crate::schema::Table;
@@ -21,13 +20,26 @@ use crate::value::Value;
 use crate::vtab::without_nul;
 use crate::walk::WalkCache;
 
-/// The longest configuration file that is read whole.
+/// The longest file that is read whole.
 const MAX_FILE_BYTES: u64 = 16 << 20;
+/// The longest configuration file that is read whole, and the most lines of one: a table may hold a row for each.
+const MAX_TEXT_BYTES: u64 = 8 << 20;
+const MAX_TEXT_LINES: usize = 50_000;
+/// How much of a file is read line by line; dpkg's list of 200,000 packages is shorter.
+const MAX_LINES_BYTES: u64 = 256 << 20;
 /// The longest line that is kept; the rest of it is left out.
 const MAX_LINE_BYTES: u64 = 1 << 20;
+/// How far the end of a longer line is looked for; a file without one is no text.
+const MAX_SKIPPED_BYTES: u64 = 4 << 20;
+/// Names of one folder that are held at once, and their bytes.
+const MAX_NAMES: usize = 200_000;
+const MAX_NAMES_BYTES: usize = 8 << 20;
 /// How much is read between two looks at the budget.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
+const MAX_JSON_VALUES: usize = 200_000;
 const MAX_WARNINGS: usize = 64;
+/// A path can have 64 KiB, and a result holds no message of more than 4,000 letters.
+const MAX_WARNING_BYTES: usize = 1_000;
 
 /// What rows that are missing mean for a question whose answer is no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -69,6 +81,7 @@ impl Query {
     }
 
     pub fn warn(&self, mut warning: Warning) {
+        cut(&mut warning.message, MAX_WARNING_BYTES);
         warning.message = without_nul(warning.message.into());
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         if warnings.len() < MAX_WARNINGS && !warnings.contains(&warning) {
@@ -169,31 +182,68 @@ impl Scan {
         Some((Reader { file, query: self.query.clone() }, metadata))
     }
 
-    /// The text of a file below the root; links are followed.
+    /// The text of a file below the root, at most 8 MiB and 50,000 lines; links are followed.
     pub fn text(&self, path: impl AsRef<Path>) -> Option<String> {
-        self.bytes(path, Follow::Links).map(lossy)
+        let path = path.as_ref();
+        let (reader, metadata) = self.open(path, Follow::Links)?;
+        self.text_of(path, reader, &metadata)
     }
 
-    /// The text of a file whose last part must not be a link.
-    pub fn unlinked_text(&self, path: impl AsRef<Path>) -> Option<String> {
-        self.bytes(path, Follow::Never).map(lossy)
-    }
-
-    /// The text of a file in a home folder. No part below the home may be a link: its owner must not choose what is read.
+    /// The text of a file in a home folder, within the same limits. No part below the home may be a link: its owner must
+    /// not choose what is read.
     pub fn home_text(&self, home: &str, below: impl AsRef<Path>) -> Option<String> {
-        self.home_bytes(home, below).map(lossy)
+        let (path, reader, metadata) = self.open_at_home(home, below.as_ref())?;
+        self.text_of(&path, reader, &metadata)
     }
 
     /// The bytes of a file in a home folder, at most 16 MiB, under the same rule as [`Scan::home_text`].
     pub fn home_bytes(&self, home: &str, below: impl AsRef<Path>) -> Option<Vec<u8>> {
-        let path = Path::new(home).join(&below);
+        let (path, reader, metadata) = self.open_at_home(home, below.as_ref())?;
+        self.whole(&path, reader, metadata.size, MAX_FILE_BYTES)
+    }
+
+    fn open_at_home(&self, home: &str, below: &Path) -> Option<(PathBuf, Reader, Metadata)> {
+        let path = Path::new(home).join(below);
         if !home.starts_with('/') || !self.budget().is_open() {
             return None;
         }
-        let (file, _) = self.found(&path, self.source.root.open_file_below(Path::new(home), below.as_ref()))?;
-        let mut bytes = Vec::new();
-        let read = Reader { file, query: self.query.clone() }.take(MAX_FILE_BYTES).read_to_end(&mut bytes);
-        self.found(&path, read).map(|_| bytes)
+        let (file, metadata) = self.found(&path, self.source.root.open_file_below(Path::new(home), below))?;
+        Some((path, Reader { file, query: self.query.clone() }, metadata))
+    }
+
+    /// The JSON in the text of a file; none if it is none, or holds too much.
+    pub fn json(&self, path: impl AsRef<Path>, text: &str) -> Option<serde_json::Value> {
+        if is_crowded_json(text.as_bytes()) {
+            self.warn(format!("{} holds more values than are read", path.as_ref().display()));
+            return None;
+        }
+        serde_json::from_str(text).ok()
+    }
+
+    fn text_of(&self, path: &Path, reader: Reader, metadata: &Metadata) -> Option<String> {
+        let mut bytes = self.whole(path, reader, metadata.size, MAX_TEXT_BYTES)?;
+        let mut rest = bytes.as_slice();
+        // No text can have more lines than bytes.
+        for _ in 0..MAX_TEXT_LINES.min(bytes.len()) {
+            self.found(path, rest.skip_until(b'\n'))?;
+        }
+        let end = bytes.len() - rest.len();
+        if end < bytes.len() {
+            self.warn(format!("{} has more than {MAX_TEXT_LINES} lines; the rest is not read", path.display()));
+            bytes.truncate(end);
+        }
+        Some(lossy(bytes))
+    }
+
+    /// The bytes of an opened file from its beginning to its end, or to the limit, which is said.
+    fn whole(&self, path: &Path, reader: Reader, size: u64, most: u64) -> Option<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(usize::try_from(size.min(most) + 1).unwrap_or_default());
+        self.found(path, reader.take(most + 1).read_to_end(&mut bytes))?;
+        if bytes.len() as u64 > most {
+            self.warn(format!("{} is longer than {} MiB; the rest is not read", path.display(), most >> 20));
+            bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        }
+        Some(bytes)
     }
 
     /// The names in a folder of a home folder, under the same rule as [`Scan::home_text`].
@@ -205,8 +255,11 @@ impl Scan {
         let entries = self
             .found(&path, self.source.root.open_folder_below(Path::new(home), Path::new(below)))
             .and_then(|folder| self.found(&path, root::entries_of(folder)));
-        let mut names: Vec<String> =
-            entries.into_iter().flatten().map(|entry| entry.name.to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> = self
+            .bounded(&path, entries.into_iter().flatten(), |entry| entry.name.len())
+            .into_iter()
+            .map(|entry| entry.name.to_string_lossy().into_owned())
+            .collect();
         names.sort_unstable();
         names
     }
@@ -214,21 +267,24 @@ impl Scan {
     /// The bytes of a file below the root, at most 16 MiB.
     pub fn bytes(&self, path: impl AsRef<Path>, follow: Follow) -> Option<Vec<u8>> {
         let path = path.as_ref();
-        let (reader, _) = self.open(path, follow)?;
-        let mut bytes = Vec::new();
-        let read = reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
-        self.found(path, read)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            self.warn(format!("{} is longer than 16 MiB; the rest is not read", path.display()));
-            bytes.truncate(usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX));
-        }
-        Some(bytes)
+        let (reader, metadata) = self.open(path, follow)?;
+        self.whole(path, reader, metadata.size, MAX_FILE_BYTES)
     }
 
-    /// The lines of a file below the root, one at a time; links are followed.
+    /// The lines of a file below the root, one at a time, of its first 256 MiB; links are followed.
     pub fn lines(&self, path: impl AsRef<Path>) -> Option<Lines> {
-        let (reader, _) = self.open(path, Follow::Links)?;
-        Some(Lines { reader: BufReader::with_capacity(CHUNK_BYTES, reader) })
+        self.lines_of(path.as_ref(), Follow::Links)
+    }
+
+    /// The same of a file whose last part must not be a link.
+    pub fn unlinked_lines(&self, path: impl AsRef<Path>) -> Option<Lines> {
+        self.lines_of(path.as_ref(), Follow::Never)
+    }
+
+    fn lines_of(&self, path: &Path, follow: Follow) -> Option<Lines> {
+        let (reader, _) = self.open(path, follow)?;
+        let reader = BufReader::with_capacity(CHUNK_BYTES, reader.take(MAX_LINES_BYTES));
+        Some(Lines { reader, scan: self.clone(), path: path.to_owned(), is_over: false })
     }
 
     /// The entries of a folder below the root, by name; none if it does not exist.
@@ -244,9 +300,31 @@ impl Scan {
         let entries = self
             .found(path, self.source.root.open_folder(path, follow))
             .and_then(|folder| self.found(path, root::entries_of(folder)));
-        let mut entries: Vec<Entry> = entries.into_iter().flatten().take_while(|_| self.budget().is_open()).collect();
+        let mut entries = self.bounded(path, entries.into_iter().flatten(), |entry| entry.name.len());
         entries.sort_unstable_by(|left, right| left.name.cmp(&right.name));
         entries
+    }
+
+    /// As many names of a folder as are held at once; that there are more is said.
+    fn bounded<T>(&self, folder: &Path, names: impl Iterator<Item = T>, size_of: impl Fn(&T) -> usize) -> Vec<T> {
+        let mut taken = Vec::new();
+        let mut size_bytes = 0;
+        for name in names {
+            size_bytes += size_of(&name);
+            if !self.budget().is_open() {
+                break;
+            }
+            if taken.len() >= MAX_NAMES || size_bytes > MAX_NAMES_BYTES {
+                self.warn(format!(
+                    "{} holds more than {} names; the others are not looked at",
+                    folder.display(),
+                    taken.len()
+                ));
+                break;
+            }
+            taken.push(name);
+        }
+        taken
     }
 
     /// Paths in a folder whose name ends as given, in order.
@@ -257,12 +335,6 @@ impl Scan {
             .filter(|entry| entry.name.to_string_lossy().ends_with(ending))
             .map(|entry| folder.join(entry.name))
             .collect()
-    }
-
-    /// An opened folder below the root, to read what is in it without resolving its path again.
-    pub fn folder(&self, path: impl AsRef<Path>, follow: Follow) -> Option<OwnedFd> {
-        let path = path.as_ref();
-        self.found(path, self.source.root.open_folder(path, follow))
     }
 
     pub fn metadata(&self, path: impl AsRef<Path>, follow: Follow) -> Option<Metadata> {
@@ -279,6 +351,9 @@ impl Scan {
 
     pub fn read_link(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
         let path = path.as_ref();
+        if !self.budget().is_open() {
+            return None;
+        }
         match self.source.root.read_link(path) {
             // Most paths are no links, and that is the answer.
             Err(error) if error.kind() != io::ErrorKind::PermissionDenied => None,
@@ -298,12 +373,13 @@ impl Scan {
 
     /// The names in a folder of procfs or sysfs.
     pub fn kernel_names(&self, path: impl AsRef<Path>) -> Vec<String> {
+        let path = path.as_ref();
         if !self.host().live || !self.budget().is_open() {
             return Vec::new();
         }
         let Ok(folder) = std::fs::read_dir(path) else { return Vec::new() };
-        let mut names: Vec<String> =
-            folder.filter_map(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let names = folder.filter_map(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut names = self.bounded(path, names, String::len);
         names.sort_unstable();
         names
     }
@@ -328,10 +404,17 @@ impl Scan {
             return None;
         }
         let mut bytes = Vec::new();
-        let read = std::fs::File::open(path)
-            .and_then(|file| Reader { file, query: self.query.clone() }.take(MAX_FILE_BYTES).read_to_end(&mut bytes));
+        let read = root::open_kernel_file(path).and_then(|file| {
+            Reader { file, query: self.query.clone() }.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)
+        });
         match read {
-            Ok(_) => Some(bytes),
+            Ok(_) => {
+                if bytes.len() as u64 > MAX_FILE_BYTES {
+                    self.warn(format!("{} is longer than 16 MiB; the rest is not read", path.display()));
+                    bytes.truncate(usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX));
+                }
+                Some(bytes)
+            }
             Err(error) => {
                 self.warn_if_refused(path, &error);
                 None
@@ -373,6 +456,11 @@ impl Scan {
     }
 }
 
+/// Whether JSON has so many values that they would not fit in memory: one of two bytes takes thirty.
+pub(crate) fn is_crowded_json(text: &[u8]) -> bool {
+    text.iter().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count() > MAX_JSON_VALUES
+}
+
 /// Text of bytes; what is not UTF-8 is replaced.
 pub(crate) fn lossy(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
@@ -409,26 +497,74 @@ impl Read for Reader {
 /// The lines of a file, without their ends.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    reader: BufReader<Reader>,
+    reader: BufReader<io::Take<Reader>>,
+    scan: Scan,
+    path: PathBuf,
+    /// The rest of the file is not wanted.
+    is_over: bool,
+}
+
+impl Lines {
+    /// The next line with its end, as far as it is kept; empty at the end.
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        let count = (&mut self.reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
+        if count as u64 == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
+            self.scan.warn(format!("{} has a line of more than 1 MiB; its rest is not read", self.path.display()));
+            let skipped = (&mut self.reader).take(MAX_SKIPPED_BYTES).skip_until(b'\n')?;
+            if skipped as u64 == MAX_SKIPPED_BYTES {
+                self.scan.warn(format!("{} is no text; the rest of it is not read", self.path.display()));
+                self.reader.get_mut().set_limit(0);
+                self.reader.consume(self.reader.buffer().len());
+                self.is_over = true;
+            }
+        }
+        if count == 0
+            && !self.is_over
+            && self.reader.get_ref().limit() == 0
+            && self.reader.get_mut().get_mut().read(&mut [0])? > 0
+        {
+            let most = MAX_LINES_BYTES >> 20;
+            self.scan.warn(format!("{} is longer than {most} MiB; the rest is not read", self.path.display()));
+        }
+        Ok(line)
+    }
 }
 
 impl Iterator for Lines {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
-        let mut line = Vec::new();
-        let count = (&mut self.reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).ok()?;
-        if count == 0 {
-            return None;
-        }
+        let read = self.read();
+        let mut line = self.scan.found(&self.path, read).filter(|line| !line.is_empty())?;
         if line.last() == Some(&b'\n') {
             line.pop();
-        } else if count as u64 == MAX_LINE_BYTES {
-            self.reader.skip_until(b'\n').ok()?;
         }
         if line.last() == Some(&b'\r') {
             line.pop();
         }
         Some(lossy(line))
+    }
+}
+
+/// Shortens a text to so many bytes, at the boundary of a letter, and shows that it was longer.
+pub(crate) fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_ends_at_a_letter() {
+        let mut text = "aéé".to_owned();
+        cut(&mut text, 5);
+        assert_eq!(text, "aéé");
+        cut(&mut text, 4);
+        assert_eq!(text, "aé…");
     }
 }

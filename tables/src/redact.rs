@@ -5,8 +5,12 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Text longer than this is cut: evidence is to be read by a person.
-const MAX_TEXT_BYTES: usize = 4_096;
+use crate::reader::cut;
+
+/// Text longer than this is cut: evidence is to be read by a person, and a result holds no more than 4,096 letters.
+const MAX_TEXT_BYTES: usize = 4_000;
+/// A secret that begins in what is shown ends before this.
+const MAX_SEARCHED_BYTES: usize = 64 << 10;
 
 /// A pattern of a secret, and what stays of it.
 static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
@@ -33,17 +37,13 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 
 /// The text without what looks like a secret, at most 4 KiB long.
 pub fn redact(text: &str) -> String {
-    let mut clean = text.to_owned();
+    let mut clean = text[..text.floor_char_boundary(MAX_SEARCHED_BYTES)].to_owned();
     for (pattern, shown) in PATTERNS.iter() {
         if pattern.is_match(&clean) {
             clean = pattern.replace_all(&clean, *shown).into_owned();
         }
     }
-    if clean.len() > MAX_TEXT_BYTES {
-        let end = (0..=MAX_TEXT_BYTES).rev().find(|end| clean.is_char_boundary(*end)).unwrap_or(0);
-        clean.truncate(end);
-        clean.push('…');
-    }
+    cut(&mut clean, MAX_TEXT_BYTES);
     clean
 }
 
@@ -70,6 +70,7 @@ mod tests {
         ] {
             assert_eq!(redact(text), expected);
         }
+        assert_eq!(redact(&"a".repeat(100_000)).chars().count(), 4_001);
         assert_eq!(
             redact("a\n-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nb"),
             "a\n[private key]\nb"

@@ -3,17 +3,19 @@
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{FileType, Mode, OFlags};
-
 use crate::kernel::{self, LOOK};
+use crate::posix::{self, AsFd, Errno, FileType, Mode, OFlags, OsStrExt, OsStringExt, OwnedFd};
 
 /// Links in one path, as the kernel's own limit.
 const MAX_LINKS: usize = 40;
+/// Folders that are open at once on the way to one path. Each takes a descriptor, of which a worker has a thousand.
+const MAX_OPEN_FOLDERS: usize = 256;
+
+/// How a file is opened to be read: without waiting, whatever it is.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// Whether the last part of a path may be a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,14 +100,18 @@ pub(crate) struct Root {
 
 impl Root {
     pub fn open(path: &Path) -> io::Result<Self> {
-        let folder = rustix::fs::open(path, LOOK | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let folder = posix::open(path, LOOK | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Root { folder, is_own: path == Path::new("/"), kernel_resolves: AtomicBool::new(true) })
     }
 
     /// Opens a regular file for reading; anything else is refused without waiting for it.
     pub fn open_file(&self, path: &Path, follow: Follow) -> io::Result<(std::fs::File, Metadata)> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = self.resolve(path, flags, follow)?;
+        // To open a device can set off what it does, such as a watchdog: what is there is asked first. By hand that is
+        // done on the way.
+        if self.is_own || self.kernel_resolves.load(Ordering::Relaxed) {
+            regular(self.metadata(path, follow)?)?;
+        }
+        let file = self.resolve(path, FILE, follow)?;
         let metadata = metadata_of(&file)?;
         regular(metadata).map(|metadata| (file.into(), metadata))
     }
@@ -115,6 +121,7 @@ impl Root {
     }
 
     /// A socket of the host, opened only so far that a connection can be made through it.
+    #[cfg(unix)]
     pub fn open_socket(&self, path: &Path) -> io::Result<OwnedFd> {
         let socket = self.resolve(path, LOOK | OFlags::CLOEXEC, Follow::Links)?;
         match metadata_of(&socket)?.kind {
@@ -125,8 +132,7 @@ impl Root {
 
     /// Opens a regular file below a folder, refusing a link in any part below it.
     pub fn open_file_below(&self, folder: &Path, below: &Path) -> io::Result<(std::fs::File, Metadata)> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = self.open_below(folder, below, flags)?;
+        let file = self.open_below(folder, below, FILE)?;
         let metadata = metadata_of(&file)?;
         regular(metadata).map(|metadata| (file.into(), metadata))
     }
@@ -141,11 +147,18 @@ impl Root {
         let mut waiting = parts_reversed(below);
         while let Some(part) = waiting.pop() {
             if part == ".." {
-                return Err(rustix::io::Errno::XDEV.into());
+                return Err(Errno::XDEV.into());
             }
             let last = waiting.is_empty();
+            if last && flags == FILE {
+                // A link is refused below, as one.
+                let found = metadata_at(&here, &CString::new(part.as_bytes())?)?;
+                if found.kind != FileType::Symlink {
+                    regular(found)?;
+                }
+            }
             let flags = if last { flags } else { LOOK | OFlags::DIRECTORY | OFlags::CLOEXEC };
-            here = rustix::fs::openat(&here, part.as_os_str(), flags | OFlags::NOFOLLOW, Mode::empty())?;
+            here = posix::openat(&here, part.as_os_str(), flags | OFlags::NOFOLLOW, Mode::empty())?;
         }
         Ok(here)
     }
@@ -160,16 +173,16 @@ impl Root {
     /// Where a link points, as written in it.
     pub fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         let target = if let Some((folder, name)) = self.folder_of(path)? {
-            rustix::fs::readlinkat(&folder, &name, Vec::new())?
+            posix::readlinkat(&folder, &name, Vec::new())?
         } else {
             let link = self.resolve(path, LOOK | OFlags::CLOEXEC, Follow::Never)?;
-            rustix::fs::readlinkat(&link, c"", Vec::new())?
+            posix::readlinkat(&link, c"", Vec::new())?
         };
         Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
-    pub fn file_system(&self, path: &Path) -> io::Result<rustix::fs::StatVfs> {
-        Ok(rustix::fs::fstatvfs(self.resolve(path, LOOK | OFlags::CLOEXEC, Follow::Links)?)?)
+    pub fn file_system(&self, path: &Path) -> io::Result<posix::StatVfs> {
+        Ok(posix::fstatvfs(self.resolve(path, LOOK | OFlags::CLOEXEC, Follow::Links)?)?)
     }
 
     /// Where the kernel opens no link to look at it: the folder that the path ends in, and the last name.
@@ -186,7 +199,7 @@ impl Root {
         if self.is_own {
             // A relative path is below the root as well.
             let absolute = if path.is_absolute() { path.to_owned() } else { Path::new("/").join(path) };
-            return Ok(rustix::fs::open(absolute, flags, Mode::empty())?);
+            return Ok(posix::open(absolute, flags, Mode::empty())?);
         }
         if self.kernel_resolves.load(Ordering::Relaxed) {
             if let Some(opened) = kernel::open_below_root(&self.folder, path, flags) {
@@ -212,19 +225,22 @@ impl Root {
             let only_itself = LOOK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             // Most parts are folders, and need no second look.
             let opened = (!is_last)
-                .then(|| rustix::fs::openat(here, part.as_os_str(), only_itself | OFlags::DIRECTORY, Mode::empty()));
+                .then(|| posix::openat(here, part.as_os_str(), only_itself | OFlags::DIRECTORY, Mode::empty()));
             if let Some(Ok(folder)) = opened {
+                if folders.len() >= MAX_OPEN_FOLDERS {
+                    return Err(Errno::NAMETOOLONG.into());
+                }
                 folders.push(folder);
                 continue;
             }
             let name = CString::new(part.as_bytes())?;
-            let kind = metadata_at(here, &name)?.kind;
-            if kind == FileType::Symlink && !(is_last && follow == Follow::Never) {
+            let metadata = metadata_at(here, &name)?;
+            if metadata.kind == FileType::Symlink && !(is_last && follow == Follow::Never) {
                 links += 1;
                 if links > MAX_LINKS {
-                    return Err(rustix::io::Errno::LOOP.into());
+                    return Err(Errno::LOOP.into());
                 }
-                let target = rustix::fs::readlinkat(here, &name, Vec::new())?.into_bytes();
+                let target = posix::readlinkat(here, &name, Vec::new())?.into_bytes();
                 if target.first() == Some(&b'/') {
                     folders.clear();
                 }
@@ -232,12 +248,33 @@ impl Root {
             } else if let Some(Err(error)) = opened {
                 return Err(error.into());
             } else {
-                return Ok(rustix::fs::openat(here, part.as_os_str(), flags | OFlags::NOFOLLOW, Mode::empty())?);
+                if flags.contains(FILE) && metadata.kind != FileType::Symlink {
+                    regular(metadata)?;
+                }
+                return Ok(posix::openat(here, part.as_os_str(), flags | OFlags::NOFOLLOW, Mode::empty())?);
             }
         }
         let here = folders.last().unwrap_or(&self.folder).as_fd();
-        Ok(rustix::fs::openat(here, c".", flags, Mode::empty())?)
+        Ok(posix::openat(here, c".", flags, Mode::empty())?)
     }
+}
+
+/// Opens a file of the kernel, `/proc/stat` or one below `/sys`. Below the root of a container what is there need not be the
+/// kernel's: nothing is waited for.
+pub(crate) fn open_kernel_file(path: &Path) -> io::Result<std::fs::File> {
+    let file = posix::open(path, FILE, Mode::empty())?;
+    regular(metadata_of(&file)?).map(|_| file.into())
+}
+
+/// The beginning of a file below a root as text, at most 64 KiB; links are resolved as if the root were `/`. For what a
+/// program wants to know of a host before it asks any table.
+pub fn text_below(root: &Path, path: &Path) -> io::Result<String> {
+    use io::Read as _;
+    const MOST: u64 = 64 << 10;
+    let (file, _) = Root::open(root)?.open_file(path, Follow::Links)?;
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes)?;
+    Ok(crate::reader::lossy(bytes))
 }
 
 /// Refuses what is no regular file. A link to `/dev/null` is how an administrator says that there is none.
@@ -274,7 +311,7 @@ pub(crate) fn metadata_at(folder: impl AsFd, name: &CStr) -> io::Result<Metadata
 
 /// The entries of an opened folder without `.` and `..`, as the file system orders them.
 pub(crate) fn entries_of(folder: OwnedFd) -> io::Result<impl Iterator<Item = Entry>> {
-    let folder = rustix::fs::Dir::new(folder)?;
+    let folder = posix::Dir::new(folder)?;
     Ok(folder.filter_map(Result::ok).filter_map(|entry| {
         let name = entry.file_name().to_bytes();
         (name != b"." && name != b"..")

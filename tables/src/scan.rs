@@ -10,11 +10,14 @@ use catalog::envelope::{
 use catalog::facts::{Fact, FactRef, Facts, Row, snapshot_id};
 use catalog::module::{Check, Module};
 use chrono::{DateTime, Utc};
+use sha2::Digest as _;
 use uuid::Uuid;
 
 use crate::engine::{Engine, QueryOutput};
 use crate::error::Error;
-use crate::reader::Gap;
+use crate::functions::hex;
+use crate::kernel::cpu_time;
+use crate::reader::{Gap, cut};
 use crate::redact::redact;
 use crate::value::{Parameters, Value};
 
@@ -22,8 +25,16 @@ use crate::value::{Parameters, Value};
 const MAX_FINDINGS: usize = 500;
 /// Values of one column that several rows about one resource have; more of them prove no more.
 const MAX_JOINED_BYTES: usize = 1_000;
-/// Facts of one module on one asset.
+/// What the findings of one module may take: a result of more than 8 MiB is not taken.
+const MAX_FINDINGS_BYTES: usize = 2 << 20;
+/// Facts of one module on one asset, and what they may take.
 const MAX_FACTS: usize = 50_000;
+const MAX_FACTS_BYTES: usize = 5 << 20;
+/// The longest key of a fact in a result; where one is longer, texts of the row are shortened to so much.
+const MAX_KEY_BYTES: usize = 8_000;
+const SHORTENED_BYTES: usize = 200;
+/// The longest message; a result holds none of more than 4,000 letters.
+const MAX_MESSAGE_BYTES: usize = 2_000;
 /// Why a check does not apply, where its condition has no row.
 const NOT_HERE: &str = "what the check is about is not on this host";
 const MAX_LOG_LINES: usize = 100;
@@ -79,8 +90,14 @@ pub fn run_module(engine: &Engine, module: &Module, order: Order) -> ModuleRun {
     match module.resolve_parameters(&order.parameters) {
         Ok(parameters) => {
             run.parameters = parameters.iter().map(|(name, value)| (name.clone(), Value::from_json(value))).collect();
+            let mut room = MAX_FINDINGS_BYTES;
             for check in &module.checks {
-                let (verdict, found) = run.check(check);
+                let (mut verdict, mut found) = run.check(check);
+                let listed = found.len();
+                found.truncate(fitting(&found, &mut room));
+                if found.len() < listed {
+                    verdict.message = Some(cut_list(verdict.message.as_deref(), listed, found.len()));
+                }
                 checks.push(verdict);
                 findings.extend(found);
             }
@@ -134,7 +151,13 @@ pub(crate) fn decide(
     check: &Check,
     mut ask: impl FnMut(&str) -> Result<QueryOutput, Error>,
 ) -> (CheckVerdict, Vec<Finding>) {
-    let verdict = |verdict, message| CheckVerdict { id: check.id.clone(), verdict, message };
+    let verdict = |verdict, message: Option<String>| {
+        let message = message.map(|mut message| {
+            cut(&mut message, MAX_MESSAGE_BYTES);
+            message
+        });
+        CheckVerdict { id: check.id.clone(), verdict, message }
+    };
     if check.rule.is_some() {
         let message = "another engine decides it, which is not asked here";
         return (verdict(Verdict::Error, Some(message.to_owned())), Vec::new());
@@ -174,8 +197,32 @@ pub(crate) fn decide(
         return (verdict(Verdict::Error, Some("the query has no column named resource".to_owned())), Vec::new());
     };
     let (findings, count) = findings(check, &answer, resource);
-    let message = (count > findings.len()).then(|| format!("{count} fail, {} are listed", findings.len()));
+    let message = (count > findings.len()).then(|| cut_list(None, count, findings.len()));
     (verdict(Verdict::Fail, message), findings)
+}
+
+/// Says of how many failures a list names some; `said` is what was said of a longer part of the same list.
+fn cut_list(said: Option<&str>, count: usize, listed: usize) -> String {
+    let count = said.and_then(|said| said.split(' ').next()?.parse().ok()).unwrap_or(count);
+    format!("{count} fail, {listed} are listed")
+}
+
+/// How many of the findings there is room for; the room shrinks by what they take.
+fn fitting(findings: &[Finding], room: &mut usize) -> usize {
+    for (count, finding) in findings.iter().enumerate() {
+        let evidence: usize = finding.evidence.iter().map(|(name, value)| name.len() + text_bytes(value) + 8).sum();
+        let size = finding.check.len() + finding.resource.len() + evidence + 64;
+        if size > *room {
+            *room = 0;
+            return count;
+        }
+        *room -= size;
+    }
+    findings.len()
+}
+
+fn text_bytes(value: &serde_json::Value) -> usize {
+    value.as_str().map_or(16, str::len)
 }
 
 /// Why an answer without rows proves nothing; what was not read counts for more than what is not there.
@@ -191,7 +238,11 @@ fn findings(check: &Check, answer: &QueryOutput, resource: usize) -> (Vec<Findin
     let mut listed: BTreeMap<String, usize> = BTreeMap::new();
     let mut findings: Vec<Finding> = Vec::new();
     for row in &answer.rows {
-        let name = redact(&row[resource].to_string());
+        let name = match redact(&row[resource].to_string()) {
+            // A result names what fails.
+            empty if empty.is_empty() => "(empty)".to_owned(),
+            name => name,
+        };
         let evidence: BTreeMap<String, serde_json::Value> = answer
             .columns
             .iter()
@@ -226,6 +277,23 @@ fn add_evidence(known: &mut BTreeMap<String, serde_json::Value>, more: &BTreeMap
             _ => {}
         }
     }
+}
+
+/// A host can have names of any length. What is shortened ends in a digest, so that two of them stay two.
+fn with_short_key(fact: Fact, key: &[String]) -> Fact {
+    if fact.key.len() <= MAX_KEY_BYTES {
+        return fact;
+    }
+    let Fact { table, mut row, .. } = fact;
+    for value in row.values_mut() {
+        if let Some(text) = value.as_str().filter(|text| text.len() > SHORTENED_BYTES) {
+            let digest = hex(&sha2::Sha256::digest(text));
+            let mut short = text.to_owned();
+            cut(&mut short, SHORTENED_BYTES);
+            *value = format!("{short}{}", &digest[..16]).into();
+        }
+    }
+    Fact::new(table, key, row)
 }
 
 fn clean(value: &Value) -> serde_json::Value {
@@ -277,8 +345,12 @@ impl Run<'_> {
         let mut collected = Collected::default();
         for collect in &module.collect {
             match self.ask(&collect.query) {
-                Ok(answer) if collected.facts.len() + answer.rows.len() > MAX_FACTS => {
-                    let message = format!("{}: more than {MAX_FACTS} facts in one module", collect.table);
+                Ok(answer)
+                    if collected.facts.len() + answer.rows.len() > MAX_FACTS
+                        || collected.size_bytes + answer.size_bytes() > MAX_FACTS_BYTES =>
+                {
+                    let most = MAX_FACTS_BYTES >> 20;
+                    let message = format!("{}: more than {MAX_FACTS} facts or {most} MiB in one module", collect.table);
                     self.say(LogLevel::Error, message);
                     collected.unreadable.insert(collect.table.clone());
                 }
@@ -290,10 +362,16 @@ impl Run<'_> {
                     collected.unreadable.insert(collect.table.clone());
                 }
                 Ok(answer) => {
-                    for row in &answer.rows {
+                    collected.size_bytes += answer.size_bytes();
+                    for row in answer.rows {
                         let row: Row = answer.columns.iter().cloned().zip(row.iter().map(clean)).collect();
-                        let fact = Fact::new(collect.table.clone(), &collect.key, row);
-                        collected.facts.insert(fact.hash(), fact);
+                        let fact = with_short_key(Fact::new(collect.table.clone(), &collect.key, row), &collect.key);
+                        if fact.key.len() > MAX_KEY_BYTES {
+                            self.say(LogLevel::Error, format!("{}: a fact has too long a key", collect.table));
+                            collected.unreadable.insert(collect.table.clone());
+                        } else {
+                            collected.facts.insert(fact.hash(), fact);
+                        }
                     }
                 }
                 Err(error) => {
@@ -305,7 +383,8 @@ impl Run<'_> {
         collected
     }
 
-    fn say(&mut self, level: LogLevel, message: String) {
+    fn say(&mut self, level: LogLevel, mut message: String) {
+        cut(&mut message, MAX_MESSAGE_BYTES);
         let line = LogLine { level, message };
         if self.log.len() < MAX_LOG_LINES && !self.log.contains(&line) {
             self.log.push(line);
@@ -317,6 +396,7 @@ impl Run<'_> {
 #[derive(Default)]
 struct Collected {
     facts: BTreeMap<String, Fact>,
+    size_bytes: usize,
     unreadable: BTreeSet<String>,
 }
 
@@ -377,12 +457,6 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// User and system time of this process.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
 /// The greatest resident set of this process, in KiB.
 fn max_resident_kib() -> u64 {
     std::fs::read_to_string("/proc/self/status")
@@ -405,7 +479,7 @@ mod tests {
 
     fn collected(names: &[&str]) -> Collected {
         let facts = names.iter().map(|name| (fact(name).hash(), fact(name))).collect();
-        Collected { facts, unreadable: BTreeSet::new() }
+        Collected { facts, ..Collected::default() }
     }
 
     fn answer(rows: Vec<Vec<Value>>) -> QueryOutput {
@@ -448,6 +522,37 @@ mod tests {
     }
 
     #[test]
+    fn findings_beyond_the_room_of_a_module_are_counted() {
+        let finding = |n: usize| {
+            let evidence = BTreeMap::from([("line".to_owned(), serde_json::Value::from("x".repeat(3_000)))]);
+            Finding {
+                check: "one".into(),
+                severity: catalog::envelope::Severity::Low,
+                resource: n.to_string(),
+                evidence,
+            }
+        };
+        let found: Vec<Finding> = (0..500).map(finding).collect();
+        let mut room = 1 << 20;
+        let fits = fitting(&found, &mut room);
+        assert!((300..350).contains(&fits), "{fits}");
+        assert_eq!(fitting(&found, &mut room), 0);
+        assert_eq!(cut_list(Some("501 fail, 500 are listed"), 500, fits), format!("501 fail, {fits} are listed"));
+        assert_eq!(cut_list(None, 500, 2), "500 fail, 2 are listed");
+    }
+
+    #[test]
+    fn a_fact_with_an_endless_name_has_a_key_that_can_be_sent() {
+        let fact = |end: &str| {
+            let row = Row::from([("name".to_owned(), format!("{}{end}", "\u{1}".repeat(3_900)).into())]);
+            let key = ["name".to_owned()];
+            with_short_key(Fact::new("packages", &key, row), &key)
+        };
+        assert!(fact("a").key.len() < MAX_KEY_BYTES);
+        assert_ne!(fact("a").hash(), fact("b").hash());
+    }
+
+    #[test]
     fn facts_are_sent_as_changes() {
         let (first, known) = collected(&["a", "b"]).against(PreviousFacts::default());
         assert_eq!((first.base, first.added.len(), first.removed.len()), (None, 2, 0));
@@ -464,7 +569,8 @@ mod tests {
     #[test]
     fn facts_of_a_table_that_cannot_be_read_stay() {
         let (_, known) = collected(&["a", "b"]).against(PreviousFacts::default());
-        let broken = Collected { facts: BTreeMap::new(), unreadable: BTreeSet::from(["packages".to_owned()]) };
+        let unreadable = BTreeSet::from(["packages".to_owned()]);
+        let broken = Collected { unreadable, ..Collected::default() };
         let (changes, again) = broken.against(known.clone());
         assert!(changes.is_unchanged() && changes.removed.is_empty());
         assert_eq!(again, known);

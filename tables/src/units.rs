@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FileType;
-
 use crate::paths;
+use crate::posix::FileType;
 use crate::reader::Scan;
 
 /// Folders with unit files; an earlier one wins (`systemd.unit(5)`).
@@ -81,13 +80,16 @@ pub(crate) struct Unit {
 /// The sections of a unit file.
 #[derive(Debug, Default)]
 pub(crate) struct UnitFile {
-    settings: Vec<(String, String, String)>,
+    sections: Vec<String>,
+    /// The position of its section, key and value.
+    settings: Vec<(usize, String, String)>,
 }
 
 impl UnitFile {
     pub fn parse(text: &str) -> Self {
         let mut settings = Vec::new();
-        let mut section = String::new();
+        // What comes before the first is in none.
+        let mut sections = vec![String::new()];
         let mut continued = String::new();
         for line in text.lines() {
             let line = line.trim();
@@ -101,12 +103,12 @@ impl UnitFile {
             }
             let whole = std::mem::take(&mut continued) + line;
             if let Some(name) = whole.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                name.clone_into(&mut section);
+                sections.push(name.to_owned());
             } else if let Some((key, value)) = whole.split_once('=') {
-                settings.push((section.clone(), key.trim().to_owned(), value.trim().to_owned()));
+                settings.push((sections.len() - 1, key.trim().to_owned(), value.trim().to_owned()));
             }
         }
-        UnitFile { settings }
+        UnitFile { sections, settings }
     }
 
     /// The last value of a key.
@@ -114,13 +116,17 @@ impl UnitFile {
         self.settings
             .iter()
             .rev()
-            .find(|(in_section, name, _)| in_section == section && name == key)
+            .find(|(place, name, _)| name == key && self.is_in(*place, section))
             .map(|setting| setting.2.as_str())
     }
 
+    fn is_in(&self, place: usize, section: &str) -> bool {
+        self.sections.get(place).is_some_and(|name| name == section)
+    }
+
     fn can_be_enabled(&self) -> bool {
-        self.settings.iter().any(|(section, key, value)| {
-            section == "Install"
+        self.settings.iter().any(|(place, key, value)| {
+            self.is_in(*place, "Install")
                 && !value.is_empty()
                 && matches!(key.as_str(), "WantedBy" | "RequiredBy" | "Alias" | "Also" | "UpheldBy")
         })

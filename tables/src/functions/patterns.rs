@@ -1,16 +1,95 @@
 //! `split`, `regex_match`, `regex_split` and `REGEXP`. Patterns may look around and back, as osquery's (ECMAScript) do; one
-//! that tries too many ways ends the query instead of holding it up.
+//! that tries too many ways ends the query instead of holding it up. A pattern that does neither is matched in one pass.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use fancy_regex::{Regex, RegexBuilder};
 use rusqlite::functions::Context;
 use rusqlite::{Connection, Result};
 
-use super::{MAX_PATTERN_BYTES, PURE, integer, refusal, text};
+use super::{PURE, bytes, integer, refusal, text};
 
-/// Steps of one match before it is given up: some tens of milliseconds.
+/// Steps of one match of a pattern that looks around, before it is given up: some tens of milliseconds.
 const MAX_STEPS: usize = 200_000;
+/// Longer patterns are not compiled: each letter takes a hundred bytes on the way.
+const MAX_SOURCE_BYTES: usize = 64 << 10;
+/// Each of those steps may go through all the text, and each part of the pattern takes memory.
+const MAX_TEXT_BYTES: usize = 16 << 10;
+const MAX_PATTERN_LETTERS: usize = 2 << 10;
+const MAX_PART_BYTES: usize = 256 << 10;
+const MAX_SEPARATORS: usize = 256;
+/// How long one call may look for matches after each other.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where a group of a match begins and ends; none if it had no part in it.
+type Group = Option<(usize, usize)>;
+
+/// A compiled pattern.
+enum Pattern {
+    /// Matched in time that grows with the text only.
+    Plain(regex::Regex),
+    /// With looking around, or references back to a group.
+    Looking(fancy_regex::Regex),
+}
+
+impl Pattern {
+    fn is_match(&self, text: &str) -> Result<bool> {
+        match self {
+            Pattern::Plain(pattern) => Ok(pattern.is_match(text)),
+            Pattern::Looking(pattern) => pattern.is_match(short(text)?).map_err(|error| too_costly(&error)),
+        }
+    }
+
+    /// The groups of the first match, as places in the text; the first group is the match itself.
+    fn groups(&self, text: &str) -> Result<Option<Vec<Group>>> {
+        Ok(match self {
+            Pattern::Plain(pattern) => pattern
+                .captures(text)
+                .map(|found| found.iter().map(|group| group.map(|group| (group.start(), group.end()))).collect()),
+            Pattern::Looking(pattern) => pattern
+                .captures(short(text)?)
+                .map_err(|error| too_costly(&error))?
+                .map(|found| found.iter().map(|group| group.map(|group| (group.start(), group.end()))).collect()),
+        })
+    }
+
+    /// The places of all matches, until one is not wanted.
+    fn each(&self, text: &str, mut wants_more: impl FnMut(usize, usize) -> bool) -> Result<()> {
+        let begun = Instant::now();
+        let mut take = |start: usize, end: usize| {
+            if begun.elapsed() > PATIENCE {
+                return Err(refusal("the pattern cannot be matched: it takes too long on this text"));
+            }
+            Ok(wants_more(start, end))
+        };
+        match self {
+            Pattern::Plain(pattern) => {
+                for found in pattern.find_iter(text) {
+                    if !take(found.start(), found.end())? {
+                        break;
+                    }
+                }
+            }
+            Pattern::Looking(pattern) => {
+                for found in pattern.find_iter(short(text)?) {
+                    let found = found.map_err(|error| too_costly(&error))?;
+                    if !take(found.start(), found.end())? {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The text, if a pattern that looks around may be tried on it.
+fn short(text: &str) -> Result<&str> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(refusal("a pattern that looks around or back is not matched on more than 16 KiB of text"));
+    }
+    Ok(text)
+}
 
 pub(super) fn register(connection: &Connection) -> Result<()> {
     connection.create_scalar_function("split", 3, PURE, split)?;
@@ -19,7 +98,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     // `text REGEXP pattern` calls regexp(pattern, text).
     connection.create_scalar_function("regexp", 2, PURE, |context| {
         let (Some(pattern), Some(text)) = (pattern(context, 0)?, text(context, 1)) else { return Ok(None) };
-        pattern.is_match(text.as_str()).map(Some).map_err(|error| too_costly(&error))
+        pattern.is_match(&text).map(Some)
     })
 }
 
@@ -31,6 +110,9 @@ fn split(context: &Context<'_>) -> Result<Option<String>> {
     if separators.is_empty() {
         return Err(refusal("split needs at least one separator"));
     }
+    if separators.len() > MAX_SEPARATORS {
+        return Err(refusal("split takes no more than 256 separators"));
+    }
     let mut parts = text.split(|letter| separators.contains(letter)).map(str::trim).filter(|part| !part.is_empty());
     Ok(usize::try_from(index).ok().and_then(|index| parts.nth(index)).map(str::to_owned))
 }
@@ -40,10 +122,9 @@ fn split(context: &Context<'_>) -> Result<Option<String>> {
 fn regex_match(context: &Context<'_>) -> Result<Option<String>> {
     let (Some(text), Some(index)) = (text(context, 0), integer(context, 2)) else { return Ok(None) };
     let Some(pattern) = pattern(context, 1)? else { return Ok(None) };
-    let found = pattern.captures(text.as_str()).map_err(|error| too_costly(&error))?;
-    Ok(found.and_then(|found| {
-        let index = usize::try_from(index).ok().filter(|index| *index < found.len())?;
-        Some(found.get(index).map_or_else(String::new, |group| group.as_str().to_owned()))
+    Ok(pattern.groups(&text)?.and_then(|groups| {
+        let group = groups.get(usize::try_from(index).ok()?)?;
+        Some(group.and_then(|(start, end)| text.get(start..end)).unwrap_or_default().to_owned())
     }))
 }
 
@@ -51,39 +132,52 @@ fn regex_match(context: &Context<'_>) -> Result<Option<String>> {
 fn regex_split(context: &Context<'_>) -> Result<Option<String>> {
     let (Some(text), Some(index)) = (text(context, 0), integer(context, 2)) else { return Ok(None) };
     let Some(pattern) = pattern(context, 1)? else { return Ok(None) };
-    if pattern.as_str().is_empty() {
+    if bytes(context, 1).is_some_and(|pattern| pattern.is_empty()) {
         return Err(refusal("regex_split needs a pattern"));
     }
     let Ok(mut left) = usize::try_from(index) else { return Ok(None) };
     let mut start = 0;
-    for found in pattern.find_iter(text.as_str()) {
-        let found = found.map_err(|error| too_costly(&error))?;
+    let mut part = None;
+    pattern.each(&text, |from, to| {
         if left == 0 {
-            return Ok(text.get(start..found.start()).map(str::to_owned));
+            part = text.get(start..from).map(str::to_owned);
+            return false;
         }
         left -= 1;
-        start = found.end();
+        start = to;
+        true
+    })?;
+    if part.is_some() {
+        return Ok(part);
     }
     let is_counted = start == 0 || start < text.len();
     Ok(text.get(start..).filter(|_| left == 0 && is_counted).map(str::to_owned))
 }
 
 /// The compiled pattern, kept while the statement runs if it is a constant.
-fn pattern(context: &Context<'_>, index: usize) -> Result<Option<Arc<Regex>>> {
+fn pattern(context: &Context<'_>, index: usize) -> Result<Option<Arc<Pattern>>> {
     let Some(pattern) = text(context, index) else { return Ok(None) };
     let argument = i32::try_from(index).unwrap_or(i32::MAX);
     context.get_or_create_aux(argument, |_| compile(&pattern)).map(Some)
 }
 
-fn compile(pattern: &str) -> std::result::Result<Regex, Box<dyn std::error::Error + Send + Sync>> {
-    if pattern.len() > MAX_PATTERN_BYTES {
+fn compile(pattern: &str) -> std::result::Result<Pattern, Box<dyn std::error::Error + Send + Sync>> {
+    if pattern.len() > MAX_SOURCE_BYTES {
         return Err("the pattern is too long".into());
     }
-    RegexBuilder::new(&with_classes_of_ascii(pattern))
+    let translated = with_classes_of_ascii(pattern);
+    if let Ok(plain) = super::compile(&translated) {
+        return Ok(Pattern::Plain(plain));
+    }
+    if pattern.len() > MAX_PATTERN_LETTERS {
+        return Err("the pattern is no regular expression, or looks around and is too long for that".into());
+    }
+    fancy_regex::RegexBuilder::new(&translated)
         .backtrack_limit(MAX_STEPS)
-        .delegate_size_limit(MAX_PATTERN_BYTES)
-        .delegate_dfa_size_limit(MAX_PATTERN_BYTES)
+        .delegate_size_limit(MAX_PART_BYTES)
+        .delegate_dfa_size_limit(MAX_PART_BYTES)
         .build()
+        .map(Pattern::Looking)
         .map_err(|error| format!("the pattern is not a regular expression: {error}").into())
 }
 
@@ -160,7 +254,8 @@ mod tests {
         ] {
             assert_eq!(with_classes_of_ascii(pattern), expected, "{pattern}");
         }
-        assert!(compile(r"(\w{40,})").is_ok_and(|pattern| pattern.is_match(&*"a".repeat(40)).unwrap_or(false)));
+        assert!(compile(r"(\w{40,})").is_ok_and(|pattern| pattern.is_match(&"a".repeat(40)).unwrap_or(false)));
+        assert!(matches!(compile(r"^a(?!b)"), Ok(Pattern::Looking(_))));
     }
 
     proptest! {

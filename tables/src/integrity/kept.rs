@@ -7,8 +7,9 @@ use super::compare::{Summary, compare_in};
 use super::{Change, Error, Made, Survey};
 use crate::root::Root;
 
-/// Differences that are kept of one comparison; a host with more was changed as a whole.
+/// Differences that are kept of one comparison, and the bytes of their paths; a host with more was changed as a whole.
 const MAX_CHANGES: usize = 10_000;
+const MAX_PATH_BYTES: usize = 4 << 20;
 
 /// What is to be done with the baseline.
 #[derive(Debug)]
@@ -59,7 +60,16 @@ impl Kept {
             file.ok_or_else(|| Error::Baseline("an earlier query of this run did not come to its end".to_owned()))?;
         let mut changes = Vec::new();
         let mut is_cut = false;
-        let tell = |change| if changes.len() < MAX_CHANGES { changes.push(change) } else { is_cut = true };
+        let mut path_bytes = 0;
+        let tell = |change: Change| {
+            path_bytes +=
+                [&change.before, &change.after].into_iter().flatten().map(|one| one.path.len()).sum::<usize>();
+            if changes.len() < MAX_CHANGES && path_bytes <= MAX_PATH_BYTES {
+                changes.push(change);
+            } else {
+                is_cut = true;
+            }
+        };
         let summary = match file {
             BaselineFile::Make(mut file) => compare_in(root, survey, None, Some(&mut file), tell)?,
             BaselineFile::Compare(mut file) => compare_in(root, survey, Some(&mut file), None, tell)?,

@@ -8,7 +8,7 @@ use x509_parser::public_key::PublicKey;
 use crate::functions::hex;
 use crate::paths::{self, Pattern, asked_for};
 use crate::reader::Scan;
-use crate::root::Follow;
+use crate::root::{Follow, Metadata};
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
 
@@ -54,8 +54,15 @@ fn rows(scan: &Scan) -> Rows {
         // The bundle repeats every other file of its folder, and links repeat their targets.
         let is_repeat = is_default
             && (shown.ends_with("/ca-certificates.crt") || !ENDINGS.iter().any(|ending| shown.ends_with(ending)));
-        let is_small = !is_repeat
-            && scan.metadata(&path, Follow::Links).is_some_and(|found| found.is_file() && found.size <= MAX_FILE_BYTES);
+        let found = if is_repeat { None } else { scan.metadata(&path, Follow::Links) };
+        if found.is_some_and(|found| !found.is_file() && !found.is_dir()) {
+            scan.warn(format!("{shown} is not a regular file"));
+        }
+        let found = found.filter(Metadata::is_file);
+        let is_small = found.is_some_and(|found| found.size <= MAX_FILE_BYTES);
+        if found.is_some() && !is_small {
+            scan.warn(format!("{shown} is longer than {} MiB; it is not read", MAX_FILE_BYTES >> 20));
+        }
         let bytes = if is_small { scan.bytes(&path, Follow::Links) } else { None };
         parse(&bytes.unwrap_or_default(), &shown).into_iter()
     }))

@@ -100,7 +100,7 @@ pub(super) fn of_each_extension<T: IntoIterator<Item = Row>>(
                     for version in scan.home_names(&user.home, &folder) {
                         let below = format!("{folder}/{version}");
                         let text = scan.home_text(&user.home, format!("{below}/manifest.json"));
-                        if let Some(manifest) = text.and_then(|text| serde_json::from_str(&text).ok()) {
+                        if let Some(manifest) = text.and_then(|text| scan.json(&below, &text)) {
                             rows.extend(describe(&place, &below, &manifest));
                         }
                     }

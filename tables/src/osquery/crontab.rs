@@ -35,8 +35,7 @@ fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
     Box::new(files.into_iter().flat_map(move |file| {
         let shown = paths::display(&file);
-        let text = scan.unlinked_text(&file).unwrap_or_default();
-        text.lines().filter_map(|line| parse(line, &shown)).collect::<Vec<Row>>().into_iter()
+        scan.unlinked_lines(&file).into_iter().flatten().filter_map(move |line| parse(&line, &shown))
     }))
 }
 

@@ -29,6 +29,9 @@ fn rows(scan: &Scan) -> Rows {
             _ => continue,
         };
         for address in words {
+            if !scan.budget().is_open() {
+                return Box::new(rows.into_iter());
+            }
             let (address, netmask) = address.split_once('/').unwrap_or((address, "32"));
             rows.push(row! { id: rows.len(), r#type: kind, address, netmask, options: 0 });
         }

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::json;
 use crate::constraints::Operator;
 use crate::http::{self, Request};
-use crate::reader::Scan;
+use crate::reader::{Scan, is_crowded_json};
 use crate::root::Follow;
 
 const SOCKETS: [&str; 3] = ["/var/run/docker.sock", "/run/docker.sock", "/run/podman/podman.sock"];
@@ -42,6 +42,7 @@ impl Docker {
             .map_err(http::Error::from)
             .and_then(|stream| http::ask(stream, request, self.scan.budget()));
         let problem = match answer {
+            Ok(body) if is_crowded_json(&body) => "its answer holds more values than are read".to_owned(),
             Ok(body) => match serde_json::from_slice(&body) {
                 Ok(json) => return Some(json),
                 Err(error) => error.to_string(),

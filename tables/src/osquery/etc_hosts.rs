@@ -2,7 +2,6 @@
 
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
-use crate::value::Row;
 
 table! {
     /// Lines of /etc/hosts.
@@ -14,15 +13,11 @@ table! {
 }
 
 fn rows(scan: &Scan) -> Rows {
-    let text = scan.text("/etc/hosts").unwrap_or_default();
-    let rows: Vec<Row> = text
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.split('#').next()?.split_whitespace();
-            let address = words.next()?;
-            let names: Vec<&str> = words.collect();
-            (!names.is_empty()).then(|| row! { address, hostnames: names.join(" ") })
-        })
-        .collect();
-    Box::new(rows.into_iter())
+    // Lists of hosts to block have hundreds of thousands.
+    Box::new(scan.lines("/etc/hosts").into_iter().flatten().filter_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let address = words.next()?;
+        let names: Vec<&str> = words.collect();
+        (!names.is_empty()).then(|| row! { address, hostnames: names.join(" ") })
+    }))
 }

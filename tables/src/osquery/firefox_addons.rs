@@ -40,7 +40,7 @@ fn rows(scan: &Scan) -> Rows {
                 let file = Path::new(folder).join(profile).join("extensions.json");
                 let is_profile = scan.exists(Path::new(&user.home).join(&file));
                 let text = if is_profile { scan.home_text(&user.home, &file) } else { None };
-                let json: Option<Json> = text.and_then(|text| serde_json::from_str(&text).ok());
+                let json: Option<Json> = text.and_then(|text| scan.json(&file, &text));
                 let addons = json.as_ref().and_then(|json| json.get("addons")?.as_array());
                 rows.extend(addons.into_iter().flatten().map(|addon| to_row(addon, user.uid)));
             }

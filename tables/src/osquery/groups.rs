@@ -30,8 +30,7 @@ fn rows(scan: &Scan) -> Rows {
         }));
     }
     Box::new(
-        accounts::groups(scan)
-            .into_iter()
+        accounts::each_group(scan)
             .map(|group| row! { gid: group.gid, gid_signed: group.gid.cast_signed(), groupname: group.name }),
     )
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use sha2::Digest;
 
 use super::file::{Place, asked_paths};
+use crate::constraints::Operator;
 use crate::functions::hex;
 use crate::reader::{CHUNK_BYTES, Scan};
 use crate::root::Follow;
@@ -24,6 +25,9 @@ table! {
     }
 }
 
+/// Of a longer file there is no digest: one of them must not use up the time of all.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
     Box::new(asked_paths(&scan).filter_map(move |place| describe(&scan, &place)))
@@ -31,8 +35,16 @@ fn rows(scan: &Scan) -> Rows {
 
 fn describe(scan: &Scan, place: &Place) -> Option<Row> {
     let path = place.path.as_path();
-    // What is no regular file has no digest; saying so for each would drown the rest.
-    if !scan.metadata(path, Follow::Links)?.is_file() {
+    let found = scan.metadata(path, Follow::Links)?;
+    if !found.is_file() {
+        // Saying so for each in a folder would drown the rest.
+        if !found.is_dir() && scan.texts("path", Operator::Equals).contains(&place.shown) {
+            scan.warn(format!("{} is not a regular file", place.shown));
+        }
+        return None;
+    }
+    if found.size > MAX_FILE_BYTES {
+        scan.warn(format!("{} is longer than {} MiB; it has no digest", place.shown, MAX_FILE_BYTES >> 20));
         return None;
     }
     let (mut reader, _) = scan.open(path, Follow::Links)?;
@@ -40,10 +52,25 @@ fn describe(scan: &Scan, place: &Place) -> Option<Row> {
     let mut sha1 = scan.uses("sha1").then(sha1::Sha1::new);
     let mut sha256 = scan.uses("sha256").then(sha2::Sha256::new);
     let mut buffer = vec![0; CHUNK_BYTES];
+    let mut read_bytes = 0;
     loop {
-        let count = reader.read(&mut buffer).ok()?;
+        let count = match reader.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) => {
+                // What ends the query is said by it.
+                if !scan.budget().has_failed() {
+                    scan.warn(format!("cannot read {}: {error}", place.shown));
+                }
+                return None;
+            }
+        };
         if count == 0 {
             break;
+        }
+        read_bytes += count as u64;
+        if read_bytes > MAX_FILE_BYTES {
+            scan.warn(format!("{} is longer than {} MiB; it has no digest", place.shown, MAX_FILE_BYTES >> 20));
+            return None;
         }
         let chunk = &buffer[..count];
         md5.as_mut().into_iter().for_each(|digest| digest.update(chunk));

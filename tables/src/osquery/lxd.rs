@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use crate::http::{self, Request};
-use crate::reader::Scan;
+use crate::reader::{Scan, is_crowded_json};
 use crate::root::Follow;
 
 const SOCKETS: [&str; 4] = [
@@ -46,6 +46,7 @@ impl Lxd {
             .map_err(http::Error::from)
             .and_then(|stream| http::ask(stream, request, self.scan.budget()));
         let problem = match answer {
+            Ok(body) if is_crowded_json(&body) => "its answer holds more values than are read".to_owned(),
             Ok(body) => match serde_json::from_slice::<Json>(&body) {
                 Ok(mut json) => return json.get_mut("metadata").map(Json::take),
                 Err(error) => error.to_string(),

@@ -55,7 +55,9 @@ fn rows(scan: &Scan) -> Rows {
             if depth < max_depth {
                 waiting.push((path.join("node_modules"), depth + 1, directory.clone()));
             }
-            if let Some(row) = parse(&text, &path, &directory, depth, max_depth) {
+            if let Some(row) =
+                scan.json(&path, &text).and_then(|json| describe(&json, &path, &directory, depth, max_depth))
+            {
                 return Some(row);
             }
         }
@@ -63,8 +65,7 @@ fn rows(scan: &Scan) -> Rows {
     }))
 }
 
-fn parse(text: &str, path: &Path, directory: &str, depth: i64, max_depth: i64) -> Option<Row> {
-    let package: Json = serde_json::from_str(text).ok()?;
+fn describe(package: &Json, path: &Path, directory: &str, depth: i64, max_depth: i64) -> Option<Row> {
     let field = |name: &str| package.get(name).and_then(Json::as_str);
     let author = package.get("author").and_then(|author| author.as_str().or_else(|| author.get("name")?.as_str()));
     Some(row! {

@@ -2,14 +2,19 @@
 //! databases (Berkeley DB) are named in a warning. The file is read through an open descriptor, so its path cannot lead
 //! out of the root; one header is in memory at a time.
 
-use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use crate::reader::{Reader, Scan};
 use crate::root::Follow;
 
 const DATABASES: [&str; 2] = ["/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite"];
+/// A header of the largest packages has 10 MiB.
+const MAX_HEADER_BYTES: i32 = 16 << 20;
+/// Steps of SQLite's machine between two looks at the clock.
+const STEPS_BETWEEN_CHECKS: i32 = 2_000;
 const OLD_DATABASES: [&str; 2] = ["/var/lib/rpm/Packages", "/var/lib/rpm/Packages.db"];
 
 /// Tags of RPM's header (`rpmtag.h`).
@@ -60,7 +65,7 @@ impl Database {
             return None;
         };
         let (file, _) = scan.open(path, Follow::Links)?;
-        match connect(file.descriptor()) {
+        match connect(file.descriptor(), scan) {
             Ok(connection) => Some(Database { scan: scan.clone(), path, connection, _file: file, last: i64::MIN }),
             Err(error) => {
                 scan.warn(format!("{path} cannot be read: {error}"));
@@ -91,13 +96,29 @@ impl Database {
     }
 }
 
-fn connect(file: &impl AsRawFd) -> rusqlite::Result<Connection> {
-    let uri = format!("file:/proc/self/fd/{}?immutable=1&mode=ro", file.as_raw_fd());
+/// The name under which this process itself finds an opened file.
+#[cfg(unix)]
+fn own_name(file: &std::fs::File) -> rusqlite::Result<String> {
+    Ok(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file)))
+}
+
+/// Only Linux gives it one.
+#[cfg(not(unix))]
+fn own_name(_: &std::fs::File) -> rusqlite::Result<String> {
+    Err(rusqlite::Error::InvalidPath("an opened file".into()))
+}
+
+fn connect(file: &std::fs::File, scan: &Scan) -> rusqlite::Result<Connection> {
+    let uri = format!("file:{}?immutable=1&mode=ro", own_name(file)?);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(uri, flags)?;
     // The schema belongs to whoever made the image.
     connection.pragma_update(None, "trusted_schema", "off")?;
     connection.pragma_update(None, "cell_size_check", "on")?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_HEADER_BYTES)?;
+    // `Packages` may be a view that computes without end.
+    let query = Arc::clone(&scan.query);
+    connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(move || !query.budget.is_open()))?;
     Ok(connection)
 }
 

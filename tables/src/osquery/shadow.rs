@@ -21,8 +21,7 @@ table! {
 }
 
 fn rows(scan: &Scan) -> Rows {
-    let text = scan.text("/etc/shadow").unwrap_or_default();
-    Box::new(text.lines().filter_map(parse).collect::<Vec<Row>>().into_iter())
+    Box::new(scan.lines("/etc/shadow").into_iter().flatten().filter_map(|line| parse(&line)))
 }
 
 fn parse(line: &str) -> Option<Row> {

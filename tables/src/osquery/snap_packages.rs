@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::json::{entries, list, text};
 use crate::constraints::Operator;
-use crate::reader::Scan;
+use crate::reader::{Scan, is_crowded_json};
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
 
@@ -34,7 +34,7 @@ const MOUNTS: [&str; 2] = ["/snap", "/var/lib/snapd/snap"];
 
 fn rows(scan: &Scan) -> Rows {
     let wanted = scan.texts("name", Operator::Equals);
-    let state: Json = scan.text(STATE).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let state: Json = scan.text(STATE).and_then(|text| scan.json(STATE, &text)).unwrap_or_default();
     let rows: Vec<Row> = entries(&state, "/data/snaps")
         .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name))
         .map(|(name, snap)| describe(scan, name, snap))
@@ -49,7 +49,9 @@ fn describe(scan: &Scan, name: &str, snap: &Json) -> Row {
     let is_name = |part: &str| !part.is_empty() && !part.contains('/') && part != "..";
     let described = MOUNTS.iter().filter(|_| is_name(name) && is_name(&current)).find_map(|mount| {
         let path = Path::new(mount).join(name).join(&current).join("meta/snap.yaml");
-        serde_saphyr::from_str::<Json>(&scan.text(path)?).ok()
+        let text = scan.text(&path)?;
+        // What YAML adds to JSON takes a line a value.
+        if is_crowded_json(text.as_bytes()) { None } else { serde_saphyr::from_str::<Json>(&text).ok() }
     });
     let described = described.unwrap_or_default();
     let own =

@@ -1,6 +1,7 @@
 //! `ssh_configs`: the SSH client's settings of users and of the system (`ssh_config(5)`).
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::accounts;
 use crate::paths;
@@ -32,19 +33,22 @@ fn rows(scan: &Scan) -> Rows {
         }
     }
     Box::new(texts.into_iter().flat_map(|(uid, file, text)| {
-        parse(&text).into_iter().map(move |(block, option)| row! { uid, block, option, ssh_config_file: file.as_str() })
+        parse(&text)
+            .into_iter()
+            .map(move |(block, option)| row! { uid, block: &*block, option, ssh_config_file: file.as_str() })
     }))
 }
 
-fn parse(text: &str) -> Vec<(String, String)> {
-    let mut block = String::new();
+/// Options with their block. The block is shared: a long one may have many.
+fn parse(text: &str) -> Vec<(Rc<str>, String)> {
+    let mut block: Rc<str> = "".into();
     let mut options = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let lower = line.to_ascii_lowercase();
         if lower.starts_with("host ") || lower.starts_with("host\t") || lower.starts_with("match ") {
-            block = lower;
+            block = lower.into();
         } else {
-            options.push((block.clone(), lower));
+            options.push((Rc::clone(&block), lower));
         }
     }
     options
@@ -57,7 +61,7 @@ mod tests {
     #[test]
     fn options_belong_to_the_block_before_them() {
         let options = parse("ForwardAgent no\nHost x\n  User me\n");
-        assert_eq!(options[0], (String::new(), "forwardagent no".to_owned()));
-        assert_eq!(options[1], ("host x".to_owned(), "user me".to_owned()));
+        assert_eq!(options[0], ("".into(), "forwardagent no".to_owned()));
+        assert_eq!(options[1], ("host x".into(), "user me".to_owned()));
     }
 }

@@ -1,11 +1,11 @@
 //! `startup_items`: what starts with the system or a session without systemd: init scripts, `rc.local`, autostart files.
 
+use std::collections::HashSet;
 use std::path::Path;
-
-use rustix::fs::FileType;
 
 use crate::accounts;
 use crate::paths;
+use crate::posix::FileType;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::units::UnitFile;
@@ -65,7 +65,7 @@ fn rows(scan: &Scan) -> Rows {
 }
 
 fn init_scripts(scan: &Scan) -> Vec<Row> {
-    let enabled: Vec<String> = RUN_LEVELS
+    let enabled: HashSet<String> = RUN_LEVELS
         .iter()
         .flat_map(|folder| scan.list(folder))
         .map(|entry| paths::name(&entry.name))

@@ -43,6 +43,9 @@ impl Rules<'_> {
         let source = paths::display(path);
         for line in text.replace("\\\n", " ").lines() {
             let Some((header, details)) = parse(line.trim()) else { continue };
+            if !self.scan.budget().is_open() {
+                return;
+            }
             self.rows.push(row! { source: source.as_str(), header, rule_details: details });
             if depth < MAX_INCLUDE_DEPTH {
                 self.include(header, details, depth + 1);

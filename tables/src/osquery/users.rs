@@ -44,7 +44,7 @@ fn rows(scan: &Scan) -> Rows {
             }
         }));
     }
-    Box::new(accounts::users(scan).into_iter().map(|user| {
+    Box::new(accounts::each_user(scan).map(|user| {
         row! {
             uid: user.uid,
             gid: user.gid,

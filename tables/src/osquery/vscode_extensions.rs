@@ -46,8 +46,7 @@ fn rows(scan: &Scan) -> Rows {
             if !scan.exists(Path::new(&user.home).join(&file)) {
                 continue;
             }
-            let list: Option<Json> =
-                scan.home_text(&user.home, &file).and_then(|text| serde_json::from_str(&text).ok());
+            let list: Option<Json> = scan.home_text(&user.home, &file).and_then(|text| scan.json(&file, &text));
             let extensions = list.as_ref().and_then(Json::as_array).into_iter().flatten();
             rows.extend(extensions.filter_map(|extension| describe(extension, user.uid, edition)));
         }

@@ -26,6 +26,10 @@ fn rows(scan: &Scan) -> Rows {
         let text = scan.text(&file).unwrap_or_default();
         let entries = UnitFile::parse(&text);
         for section in text.lines().filter_map(|line| line.trim().strip_prefix('[')?.strip_suffix(']')) {
+            // Each name may come again and again, and each time all settings are looked through.
+            if !scan.budget().is_open() {
+                break;
+            }
             let value = |key| entries.value(section, key);
             rows.push(row! {
                 name: value("name").unwrap_or(section),

@@ -44,7 +44,7 @@ pub(super) fn bundles(scan: &Scan, id_column: &str) -> impl Iterator<Item = Bund
         if !wanted.is_empty() && !wanted.contains(&id) {
             return None;
         }
-        let config = serde_json::from_str(&scan.text(path.join("config.json"))?).ok()?;
+        let config = scan.json(&path, &scan.text(path.join("config.json"))?)?;
         Some(Bundle { namespace, id, path, config })
     })
 }

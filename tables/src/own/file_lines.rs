@@ -39,9 +39,8 @@ fn rows(scan: &Scan) -> Rows {
             .flat_map(move |path| {
                 let shown = paths::display(&path);
                 let pattern = pattern.clone();
-                let is_file = reader.metadata(&path, crate::root::Follow::Links).is_some_and(|found| found.is_file());
-                let lines = if is_file { reader.lines(&path) } else { None };
-                matching(lines.into_iter().flatten(), pattern, shown)
+                // A folder has no lines; what is neither that nor a file is told.
+                matching(reader.lines(&path).into_iter().flatten(), pattern, shown)
             })
     }))
 }

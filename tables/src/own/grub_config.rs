@@ -32,6 +32,9 @@ fn rows(scan: &Scan) -> Rows {
     for path in GENERATED {
         let text = scan.text(path).unwrap_or_default();
         for (line, key, value) in commands(&text) {
+            if !scan.budget().is_open() {
+                break;
+            }
             rows.push(row! { path, line, key, value });
         }
     }

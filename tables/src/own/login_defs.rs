@@ -1,5 +1,7 @@
 //! `login_defs`: `/etc/login.defs` as the shadow tools read it: of a repeated key the last counts.
 
+use std::collections::HashMap;
+
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
@@ -18,6 +20,7 @@ fn rows(scan: &Scan) -> Rows {
 
 fn parse(text: &str) -> Vec<(String, String)> {
     let mut settings: Vec<(String, String)> = Vec::new();
+    let mut positions: HashMap<String, usize> = HashMap::new();
     for line in text.lines() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -25,9 +28,11 @@ fn parse(text: &str) -> Vec<(String, String)> {
         }
         let (key, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let value = value.trim().trim_matches('"').to_owned();
-        match settings.iter_mut().find(|(known, _)| known == key) {
-            Some((_, known)) => *known = value,
-            None => settings.push((key.to_owned(), value)),
+        if let Some((_, known)) = positions.get(key).and_then(|position| settings.get_mut(*position)) {
+            *known = value;
+        } else {
+            positions.insert(key.to_owned(), settings.len());
+            settings.push((key.to_owned(), value));
         }
     }
     settings

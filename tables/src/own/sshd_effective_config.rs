@@ -63,6 +63,9 @@ impl Settings {
         let shown = paths::display(path);
         let mut applies = applies;
         for (keyword, value) in text.lines().filter_map(parse_line) {
+            if !scan.budget().is_open() {
+                return;
+            }
             match keyword.as_str() {
                 "match" => applies = value.eq_ignore_ascii_case("all"),
                 "include" if applies && depth < MAX_INCLUDE_DEPTH => {

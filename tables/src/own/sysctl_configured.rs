@@ -1,6 +1,7 @@
 //! `sysctl_configured`: kernel settings as they are set at boot, in the order of `sysctl.d(5)`. `/etc/sysctl.conf` comes last,
 //! as `sysctl --system` reads it and as Debian's link `99-sysctl.conf` puts it.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::drop_in;
@@ -37,15 +38,21 @@ pub(crate) struct Setting {
 
 pub(crate) fn configured(scan: &Scan) -> Vec<Setting> {
     let mut settings: Vec<Setting> = Vec::new();
+    let mut positions: HashMap<String, usize> = HashMap::new();
     let is_main = |path: &Path| scan.read_link(path).is_some_and(|target| target.ends_with("sysctl.conf"));
     let mut files: Vec<_> = drop_in::files(scan, &FOLDERS, ".conf").into_iter().filter(|path| !is_main(path)).collect();
     files.push(MAIN.into());
     for file in files {
         for (name, value) in parse(&scan.text(&file).unwrap_or_default()) {
+            if !scan.budget().is_open() {
+                return settings;
+            }
             let setting = Setting { name, value, source: paths::display(&file) };
-            match settings.iter_mut().find(|known| known.name == setting.name) {
-                Some(known) => *known = setting,
-                None => settings.push(setting),
+            if let Some(known) = positions.get(&setting.name).and_then(|position| settings.get_mut(*position)) {
+                *known = setting;
+            } else {
+                positions.insert(setting.name.clone(), settings.len());
+                settings.push(setting);
             }
         }
     }

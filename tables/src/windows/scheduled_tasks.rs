@@ -4,9 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::FileType;
-
 use crate::paths;
+use crate::posix::FileType;
 use crate::reader::Scan;
 use crate::root::Follow;
 use crate::schema::{Rows, row, table};
@@ -66,6 +65,7 @@ impl NamedTask {
 /// The tasks that have a file, read one at a time.
 pub(crate) fn all(machine: &Rc<Machine>) -> impl Iterator<Item = NamedTask> + use<> {
     let machine = Rc::clone(machine);
+    let warner = machine.scan().clone();
     let mut waiting: Vec<(PathBuf, String, usize)> =
         machine.below(&["System32", "Tasks"]).map(|folder| (folder, String::new(), 0)).into_iter().collect();
     let mut files: Vec<(PathBuf, String)> = Vec::new();
@@ -87,13 +87,21 @@ pub(crate) fn all(machine: &Rc<Machine>) -> impl Iterator<Item = NamedTask> + us
                 };
                 match kind {
                     Some(FileType::Directory) if depth < MAX_DEPTH => waiting.push((below, path, depth + 1)),
+                    Some(FileType::Directory) => {
+                        machine.scan().warn(format!("{path} lies too deep; the tasks in it are not shown"));
+                    }
                     Some(FileType::RegularFile) => files.push((below, path)),
                     _ => {}
                 }
             }
         }
     });
-    tasks.take(MAX_TASKS)
+    tasks.enumerate().map_while(move |(count, task)| {
+        if count == MAX_TASKS {
+            warner.warn("there are more tasks than are read; the rest is not shown");
+        }
+        (count < MAX_TASKS).then_some(task)
+    })
 }
 
 fn read(scan: &Scan, file: &Path) -> Option<Task> {
