@@ -30,7 +30,7 @@ impl From<Outcome> for ExitCode {
 }
 
 /// Wrong usage or configuration; clap ends with the same.
-const REFUSED: u8 = 2;
+pub const REFUSED: u8 = 2;
 /// The server did not answer; the same command may work later.
 const NO_ANSWER: u8 = 3;
 

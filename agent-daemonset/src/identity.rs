@@ -1,7 +1,6 @@
 //! What makes this host this host, read from files alone: firmware tables, machine-id and os-release. No cloud's metadata
 //! address is asked, because an agent that may reach it could be made to fetch credentials there.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use catalog::wire::{HostIdentity, OsInfo};
@@ -23,11 +22,11 @@ impl Sources {
     }
 
     fn dmi(&self, name: &str) -> Option<String> {
-        read(&self.dmi.join(name))
+        read(&self.dmi, Path::new(name))
     }
 
     fn file(&self, path: &str) -> Option<String> {
-        read(&self.root.join(path))
+        read(&self.root, Path::new(path))
     }
 
     /// The identity, with the node's UID if the orchestrator gave it and the UUID of the state folder.
@@ -93,14 +92,17 @@ fn is_distinct(id: &str) -> bool {
             .contains(&significant.as_str())
 }
 
-fn read(path: &Path) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
+/// The text of a small file below a folder. A link there leads nowhere else, and what is no file is not waited for.
+fn read(folder: &Path, path: &Path) -> Option<String> {
+    let text = tables::text_below(folder, path).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn host(files: &[(&str, &str)]) -> (tempfile::TempDir, Sources) {
@@ -140,6 +142,14 @@ mod tests {
             let (_folder, sources) = host(files);
             assert_eq!(sources.identity(node.map(str::to_owned), state).key(), expected);
         }
+    }
+
+    #[test]
+    fn a_link_out_of_the_root_says_nothing_about_it() {
+        let (outside, _) = host(&[("secret", "PRETTY_NAME=secret\n")]);
+        let (folder, sources) = host(&[("etc/hostname", "web-1\n")]);
+        std::os::unix::fs::symlink(outside.path().join("secret"), folder.path().join("etc/os-release")).unwrap();
+        assert_eq!(sources.os().name, "");
     }
 
     #[test]

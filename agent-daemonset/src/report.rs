@@ -18,13 +18,39 @@ const RESOURCES: usize = 3;
 /// Checks without a verdict that are named.
 const UNDECIDED: usize = 10;
 
+/// What is kept of a run for the report: a host can make a run say megabytes.
+#[derive(Debug)]
+pub struct Outline {
+    /// The run without its facts, and with the first findings of each check only.
+    pub run: Envelope,
+    /// The facts that there were.
+    pub facts: usize,
+    /// The findings that there were, by check.
+    found: BTreeMap<String, usize>,
+}
+
+impl Outline {
+    /// The outline of a run.
+    pub fn of(mut run: Envelope) -> Self {
+        let facts = std::mem::take(&mut run.facts).added.len();
+        let mut found: BTreeMap<String, usize> = BTreeMap::new();
+        run.findings.retain(|finding| {
+            let count = found.entry(finding.check.clone()).or_default();
+            *count += 1;
+            *count <= RESOURCES
+        });
+        run.findings.shrink_to_fit();
+        Outline { run, facts, found }
+    }
+}
+
 /// A module and what its run found.
 #[derive(Debug, Clone, Copy)]
 pub struct Scanned<'a> {
     /// The module.
     pub module: &'a Module,
     /// Its run.
-    pub run: &'a Envelope,
+    pub outline: &'a Outline,
 }
 
 /// All that a report says.
@@ -66,18 +92,18 @@ impl Report<'_> {
             "module", "score", "passed", "failed", "n/a", "error", "time"
         );
         writeln!(output, "{}", head.dimmed())?;
-        for Scanned { module, run } in &self.scanned {
+        for Scanned { module, outline: Outline { run, facts, .. } } in &self.scanned {
+            let facts = *facts;
             let Summary { passed, failed, not_applicable, error, score } = run.summary;
             let (mark, style) = match run.status {
                 RunStatus::Failed | RunStatus::Timeout => ("!", Style::new().red()),
                 RunStatus::Partial => ("~", Style::new().yellow()),
                 RunStatus::Succeeded if failed > 0 => ("✗", Style::new().yellow()),
                 // Nothing was decided and nothing found: no praise for it.
-                RunStatus::Succeeded if passed == 0 && run.facts.added.is_empty() => ("·", Style::new().dimmed()),
+                RunStatus::Succeeded if passed == 0 && facts == 0 => ("·", Style::new().dimmed()),
                 RunStatus::Succeeded => ("✓", Style::new().green()),
             };
             let score = score.map_or_else(|| "–".to_owned(), |score| score.to_string());
-            let facts = run.facts.added.len();
             let mut note = match (run.status, facts) {
                 (RunStatus::Failed, _) => "  failed".to_owned(),
                 (RunStatus::Timeout, _) => "  timed out".to_owned(),
@@ -104,22 +130,23 @@ impl Report<'_> {
     }
 
     fn failed(&self, output: &mut impl Write, width: usize) -> io::Result<()> {
-        let mut failed: Vec<(&Module, &Check, Vec<&Finding>)> = Vec::new();
-        for Scanned { module, run } in &self.scanned {
+        let mut failed: Vec<(&Module, &Check, Vec<&Finding>, usize)> = Vec::new();
+        for Scanned { module, outline } in &self.scanned {
             let mut by_check: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
-            for finding in &run.findings {
+            for finding in &outline.run.findings {
                 by_check.entry(&finding.check).or_default().push(finding);
             }
-            failed.extend(
-                module.checks.iter().filter_map(|check| Some((*module, check, by_check.remove(check.id.as_str())?))),
-            );
+            failed.extend(module.checks.iter().filter_map(|check| {
+                let count = outline.found.get(&check.id).copied().unwrap_or_default();
+                Some((*module, check, by_check.remove(check.id.as_str())?, count))
+            }));
         }
-        failed.sort_by_key(|(_, check, _)| std::cmp::Reverse(check.severity));
+        failed.sort_by_key(|(_, check, ..)| std::cmp::Reverse(check.severity));
         if failed.is_empty() || self.top == 0 {
             return Ok(());
         }
         writeln!(output, "{}", if failed.len() > self.top { "Worst findings" } else { "Findings" }.bold())?;
-        for (module, check, findings) in failed.iter().take(self.top) {
+        for (module, check, findings, count) in failed.iter().take(self.top) {
             writeln!(output)?;
             writeln!(
                 output,
@@ -128,7 +155,7 @@ impl Report<'_> {
                 check.title.bold(),
                 module.slug.dimmed()
             )?;
-            for finding in findings.iter().take(RESOURCES) {
+            for finding in findings {
                 let evidence: Vec<String> = finding
                     .evidence
                     .iter()
@@ -142,8 +169,8 @@ impl Report<'_> {
                 };
                 writeln!(output, "         {}", cut(&line, width - 9))?;
             }
-            if findings.len() > RESOURCES {
-                writeln!(output, "         {}", format!("and {} more", findings.len() - RESOURCES).dimmed())?;
+            if *count > findings.len() {
+                writeln!(output, "         {}", format!("and {} more", count - findings.len()).dimmed())?;
             }
             for (index, line) in wrap(&check.remediation.text, width - 11).iter().enumerate() {
                 let lead = if index == 0 { "→" } else { " " };
@@ -163,7 +190,7 @@ impl Report<'_> {
 
     fn undecided(&self, output: &mut impl Write, width: usize) -> io::Result<()> {
         let mut lines = Vec::new();
-        for Scanned { module, run } in &self.scanned {
+        for Scanned { module, outline: Outline { run, .. } } in &self.scanned {
             let errors = run.checks.iter().filter(|check| check.verdict == Verdict::Error);
             let before = lines.len();
             lines.extend(errors.map(|check| {
@@ -195,13 +222,15 @@ impl Report<'_> {
         let mut findings: BTreeMap<Severity, usize> = BTreeMap::new();
         let mut cpu = self.own_cpu;
         let mut peak_kb = 0;
-        for Scanned { run, .. } in &self.scanned {
+        for Scanned { module, outline: Outline { run, found, .. } } in &self.scanned {
             counts.passed += run.summary.passed;
             counts.failed += run.summary.failed;
             counts.not_applicable += run.summary.not_applicable;
             counts.error += run.summary.error;
-            for finding in &run.findings {
-                *findings.entry(finding.severity).or_default() += 1;
+            for (check, count) in found {
+                if let Some(check) = module.check(check) {
+                    *findings.entry(check.severity).or_default() += count;
+                }
             }
             cpu += Duration::from_millis(run.resource.cpu_ms);
             peak_kb = peak_kb.max(run.resource.max_rss_kb);
@@ -236,8 +265,8 @@ impl Report<'_> {
 /// The share of passed checks among those decided, by weight, as the platform computes it without overrides.
 fn score(scanned: &[Scanned<'_>]) -> Option<u32> {
     let (mut passed, mut assessed) = (0_u32, 0_u32);
-    for Scanned { module, run } in scanned {
-        for verdict in &run.checks {
+    for Scanned { module, outline } in scanned {
+        for verdict in &outline.run.checks {
             let weight = match module.check(&verdict.id)?.severity {
                 Severity::Critical => 10,
                 Severity::High => 5,

@@ -1,7 +1,10 @@
-//! `query`: SQL over the host's tables, from the command line, a pipe, or a small shell on a terminal.
+//! `query`: SQL over the host's tables, from the command line, a pipe, or a small shell on a terminal. A statement that its
+//! own clock cannot end, such as one that waits for a dead mount, ends the program.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -11,11 +14,15 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use tables::{Engine, Limits, Parameters, QueryOutput, Value};
 
 use super::{statements, tables as table_list};
-use crate::cli::{Outcome, said_once};
+use crate::cli::{Outcome, REFUSED, said_once};
 use crate::sandbox::{self, Network, Sight};
 use crate::worker::Target;
 
 const MAX_INPUT_BYTES: u64 = 1 << 20;
+/// Rows in a table for people; the other forms have all.
+const MAX_TABLE_ROWS: usize = 2_000;
+/// Letters of a statement that an error names.
+const NAMED_LETTERS: usize = 80;
 
 /// What to ask, of which host, in which form.
 #[derive(Debug, Args)]
@@ -51,8 +58,9 @@ pub fn query(args: &QueryArgs) -> anyhow::Result<Outcome> {
     };
     // Before the first statement is seen; nothing here writes or connects.
     sandbox::confine_worker(Sight::Processes, Network::Denied, false)?;
-    let limits = Limits { time: Duration::from_secs(args.timeout), ..Limits::default() };
-    let engine = Engine::open(target.host(), limits)?;
+    let time = Duration::from_secs(args.timeout);
+    let engine = Engine::open(target.host(), Limits { time, ..Limits::default() })?;
+    let engine = Asked { engine, patience: time + time / 2 };
     match &args.sql {
         Some(sql) => answer_all(&engine, sql, args.output)?,
         None if io::stdin().is_terminal() => shell(&engine, args.output)?,
@@ -68,7 +76,32 @@ pub fn query(args: &QueryArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn answer_all(engine: &Engine, sql: &str, form: Form) -> anyhow::Result<()> {
+/// An engine, and how long is waited for a statement that does not end by itself.
+struct Asked {
+    engine: Engine,
+    patience: Duration,
+}
+
+/// Ends the program when its time is up; dropped before that, it does nothing.
+struct Watch {
+    _is_over: Sender<()>,
+}
+
+impl Watch {
+    fn over(statement: &str, patience: Duration) -> Self {
+        let (is_over, waits) = channel::<()>();
+        let named: String = printable(statement).chars().take(NAMED_LETTERS).collect();
+        thread::spawn(move || {
+            if waits.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("tenantra-agent: stopped after {} s, half again what it may take: {named}", patience.as_secs());
+                std::process::exit(REFUSED.into());
+            }
+        });
+        Watch { _is_over: is_over }
+    }
+}
+
+fn answer_all(engine: &Asked, sql: &str, form: Form) -> anyhow::Result<()> {
     let (mut statements, rest) = statements::split(sql);
     statements.extend((!rest.is_empty()).then_some(rest));
     if statements.is_empty() {
@@ -81,9 +114,16 @@ fn answer_all(engine: &Engine, sql: &str, form: Form) -> anyhow::Result<()> {
 }
 
 /// A list with the answer of each statement: a reader of JSON expects one document. Nothing is written if one fails.
-fn answer_as_one_document(engine: &Engine, statements: &[&str]) -> anyhow::Result<()> {
-    let answers: Vec<QueryOutput> =
-        statements.iter().map(|statement| ask(engine, statement)).collect::<Result<_, _>>()?;
+fn answer_as_one_document(engine: &Asked, statements: &[&str]) -> anyhow::Result<()> {
+    let mut answers: Vec<QueryOutput> = Vec::with_capacity(statements.len());
+    let mut left = Limits::default().answer_bytes;
+    for statement in statements {
+        let answer = ask(engine, statement)?;
+        left = left
+            .checked_sub(answer.size_bytes())
+            .context("the answers together are too long for one document; ask one statement at a time")?;
+        answers.push(answer);
+    }
     let mut output = io::BufWriter::new(io::stdout().lock());
     let mut separator = "[";
     for answer in &answers {
@@ -96,15 +136,18 @@ fn answer_as_one_document(engine: &Engine, statements: &[&str]) -> anyhow::Resul
     Ok(())
 }
 
-fn ask(engine: &Engine, statement: &str) -> Result<QueryOutput, tables::Error> {
-    let answer = engine.query(statement, &Parameters::new())?;
+fn ask(engine: &Asked, statement: &str) -> Result<QueryOutput, tables::Error> {
+    let watch = Watch::over(statement, engine.patience);
+    let answer = engine.engine.query(statement, &Parameters::new());
+    drop(watch);
+    let answer = answer?;
     for warning in &answer.warnings {
         eprintln!("warning: {}: {}", warning.table, warning.message);
     }
     Ok(answer)
 }
 
-fn answer(engine: &Engine, statement: &str, form: Form) -> anyhow::Result<()> {
+fn answer(engine: &Asked, statement: &str, form: Form) -> anyhow::Result<()> {
     let answer = ask(engine, statement)?;
     let mut output = io::BufWriter::new(io::stdout().lock());
     match form {
@@ -123,11 +166,15 @@ fn as_table(output: &mut impl Write, answer: &QueryOutput) -> io::Result<()> {
     let mut table = comfy_table::Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(&answer.columns);
-    for row in &answer.rows {
+    for row in answer.rows.iter().take(MAX_TABLE_ROWS) {
         table.add_row(row.iter().map(|value| printable(&value.to_string())));
     }
     let rows = if answer.rows.len() == 1 { "row" } else { "rows" };
-    writeln!(output, "{table}\n{} {rows} ({} ms)", answer.rows.len(), answer.elapsed.as_millis())
+    writeln!(output, "{table}")?;
+    if answer.rows.len() > MAX_TABLE_ROWS {
+        writeln!(output, "the first {MAX_TABLE_ROWS} of them; -o json or -o csv shows all")?;
+    }
+    writeln!(output, "{} {rows} ({} ms)", answer.rows.len(), answer.elapsed.as_millis())
 }
 
 /// Text of a host must not move the terminal's cursor or change its colours.
@@ -176,7 +223,7 @@ Write a SELECT and end it with a semicolon. Tables have osquery's names.
   .help            this text
   .quit            leave (also Ctrl-D)";
 
-fn shell(engine: &Engine, mut form: Form) -> anyhow::Result<()> {
+fn shell(engine: &Asked, mut form: Form) -> anyhow::Result<()> {
     eprintln!("tenantra-agent {}: SQL over this host. .help says how, .quit leaves.", env!("CARGO_PKG_VERSION"));
     let mut waiting = String::new();
     let mut lines = io::stdin().lock().lines();

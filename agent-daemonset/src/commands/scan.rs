@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::Outcome;
 use crate::identity::Sources;
-use crate::report::{Report, Scanned};
+use crate::report::{Outline, Report, Scanned};
 use crate::run::Task;
 use crate::sandbox::{self, Sight};
 use crate::usage;
@@ -81,7 +81,7 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
     drop(catalog);
 
     let mut progress = Progress::new(modules.len());
-    let mut runs: Vec<Envelope> = Vec::with_capacity(modules.len());
+    let mut runs: Vec<Outline> = Vec::with_capacity(modules.len());
     let mut broken: io::Result<()> = Ok(());
     for group in groups(&modules, args.root.is_some()) {
         progress.starts(group.first().map(|module| module.slug.as_str()));
@@ -91,11 +91,8 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
             progress.finished(next.next());
             if args.output == Form::Json && broken.is_ok() {
                 broken = print_line(&finished.envelope);
-                // The report is not needed, so neither is what it would hold.
-                runs.push(Envelope { facts: catalog::envelope::Facts::default(), ..finished.envelope });
-            } else {
-                runs.push(finished.envelope);
             }
+            runs.push(Outline::of(finished.envelope));
         });
     }
     progress.clear();
@@ -112,7 +109,10 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
             is_root: rustix::process::geteuid().is_root(),
             scanned: modules
                 .iter()
-                .filter_map(|module| Some(Scanned { module, run: runs.iter().find(|run| run.module == module.slug)? }))
+                .filter_map(|module| {
+                    let outline = runs.iter().find(|outline| outline.run.module == module.slug)?;
+                    Some(Scanned { module, outline })
+                })
                 .collect(),
             wall: begun.elapsed(),
             own_cpu: usage::cpu_time(),
@@ -128,12 +128,13 @@ fn is_linux(root: &Path) -> bool {
     ["etc/os-release", "usr/lib/os-release"].iter().any(|file| root.join(file).symlink_metadata().is_ok())
 }
 
-fn outcome(fail_on: Option<Severity>, runs: &[Envelope]) -> Outcome {
+fn outcome(fail_on: Option<Severity>, outlines: &[Outline]) -> Outcome {
+    let mut runs = outlines.iter().map(|outline| &outline.run);
     let is_bad_enough =
         |run: &Envelope| run.findings.iter().any(|finding| fail_on.is_some_and(|least| finding.severity >= least));
-    if runs.iter().any(is_bad_enough) {
+    if runs.clone().any(is_bad_enough) {
         Outcome::Findings
-    } else if runs.iter().any(|run| matches!(run.status, RunStatus::Failed | RunStatus::Timeout)) {
+    } else if runs.any(|run| matches!(run.status, RunStatus::Failed | RunStatus::Timeout)) {
         Outcome::Incomplete
     } else {
         Outcome::Done
