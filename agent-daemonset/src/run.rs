@@ -49,7 +49,9 @@ impl Task {
     /// Runs it on an engine.
     pub fn run(&self, engine: &Engine) -> FinishedRun {
         let os = engine.host().map_or(Os::Linux, tables::Host::os);
-        if !self.module.platforms.os.contains(&os) {
+        let has_cluster = engine.host().is_some_and(|host| host.cluster.is_some());
+        let platforms = &self.module.platforms;
+        if !platforms.os.contains(&os) && !(platforms.kubernetes && has_cluster) {
             let reason = "the module is not made for this system";
             return self.failed(RunStatus::Failed, self.now(), Duration::ZERO, reason);
         }

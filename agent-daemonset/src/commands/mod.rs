@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod cluster;
 pub mod enroll;
 pub mod integrity;
 pub mod query;

@@ -13,6 +13,7 @@ use comfy_table::ContentArrangement;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use tables::{Engine, Limits, Parameters, QueryOutput, Value};
 
+use super::cluster::ClusterArgs;
 use super::{statements, tables as table_list};
 use crate::cli::{Outcome, REFUSED, said_once};
 use crate::sandbox::{self, Network, Sight};
@@ -38,6 +39,8 @@ pub struct QueryArgs {
     /// Root of the running host, where this program sees it in a container
     #[arg(long, env = "TENA_HOST_ROOT", value_name = "DIR", default_value = "/", hide = true)]
     host_root: PathBuf,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// Seconds that one statement may take
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     timeout: u64,
@@ -52,12 +55,20 @@ enum Form {
 
 /// Answers SQL.
 pub fn query(args: &QueryArgs) -> anyhow::Result<Outcome> {
-    let target = match &args.root {
-        Some(root) => Target::Image(root.clone()),
-        None => Target::Running(args.host_root.clone()),
+    let target = match (&args.root, args.cluster.access()?) {
+        (_, Some(access)) => Target::Cluster(access),
+        (Some(root), None) => Target::Image(root.clone()),
+        (None, None) => Target::Running(args.host_root.clone()),
     };
-    // Before the first statement is seen; nothing here writes or connects.
-    sandbox::confine_worker(Sight::Processes, Network::Denied, false)?;
+    // Before the first statement is seen; nothing here writes, or connects to anything but the cluster.
+    match &target {
+        Target::Cluster(access) => {
+            sandbox::confine_worker(Sight::Files, Network::Port(access.port()), sandbox::has_landlock())?;
+        }
+        Target::Running(_) | Target::Image(_) => {
+            sandbox::confine_worker(Sight::Processes, Network::Denied, false)?;
+        }
+    }
     let time = Duration::from_secs(args.timeout);
     let engine = Engine::open(target.host(), Limits { time, ..Limits::default() })?;
     let engine = Asked { engine, patience: time + time / 2 };

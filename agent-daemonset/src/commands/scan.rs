@@ -12,6 +12,7 @@ use catalog::module::{Module, Os};
 use catalog::selection;
 use clap::{Args, ValueEnum};
 
+use super::cluster::ClusterArgs;
 use crate::cli::Outcome;
 use crate::identity::Sources;
 use crate::report::{Outline, Report, Scanned};
@@ -35,6 +36,8 @@ pub struct ScanArgs {
     /// Root of the running host, where this program sees it in a container
     #[arg(long, env = "TENA_HOST_ROOT", value_name = "DIR", default_value = "/", hide = true)]
     host_root: PathBuf,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// End with status 1 if there is a finding of this severity or worse
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     fail_on: Option<Severity>,
@@ -61,9 +64,10 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
     let begun = Instant::now();
     // The workers confine themselves further; this process only reads the catalog and prints.
     sandbox::confine_reader()?;
-    let (target, root) = match &args.root {
-        Some(root) => (Target::Image(root.clone()), root),
-        None => (Target::Running(args.host_root.clone()), &args.host_root),
+    let (target, root) = match (&args.root, args.cluster.access()?) {
+        (_, Some(access)) => (Target::Cluster(access), &args.host_root),
+        (Some(root), None) => (Target::Image(root.clone()), root),
+        (None, None) => (Target::Running(args.host_root.clone()), &args.host_root),
     };
     if let Err(error) = std::fs::read_dir(root) {
         bail!("cannot scan {}: {error}", root.display());
@@ -77,13 +81,13 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
         );
     }
     let catalog = Catalog::embedded()?;
-    let modules = choose(&catalog, args, os)?;
+    let modules = choose(&catalog, args, &target)?;
     drop(catalog);
 
     let mut progress = Progress::new(modules.len());
     let mut runs: Vec<Outline> = Vec::with_capacity(modules.len());
     let mut broken: io::Result<()> = Ok(());
-    for group in groups(&modules, args.root.is_some()) {
+    for group in groups(&modules, !matches!(target, Target::Running(_))) {
         progress.starts(group.first().map(|module| module.slug.as_str()));
         let mut next = group.iter().skip(1).map(|module| module.slug.as_str());
         let tasks: Vec<Task> = group.iter().map(|module| Task::of((*module).clone())).collect();
@@ -101,12 +105,17 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
     if args.output == Form::Table {
         let sources = Sources::running(root);
         let report = Report {
-            host: match &args.root {
-                Some(root) => root.display().to_string(),
-                None => sources.hostname(None),
+            host: match &target {
+                Target::Cluster(access) => access.context().to_owned(),
+                Target::Image(root) => root.display().to_string(),
+                Target::Running(_) => sources.hostname(None),
             },
-            os: if os == Os::Windows { "Windows".to_owned() } else { sources.os().name },
-            is_root: rustix::process::geteuid().is_root(),
+            os: match &target {
+                Target::Cluster(_) => "Kubernetes".to_owned(),
+                Target::Running(_) | Target::Image(_) if os == Os::Windows => "Windows".to_owned(),
+                Target::Running(_) | Target::Image(_) => sources.os().name,
+            },
+            is_root: matches!(target, Target::Cluster(_)) || rustix::process::geteuid().is_root(),
             scanned: modules
                 .iter()
                 .filter_map(|module| {
@@ -142,7 +151,7 @@ fn outcome(fail_on: Option<Severity>, outlines: &[Outline]) -> Outcome {
 }
 
 /// The newest version of each module that is meant, by slug.
-fn choose(catalog: &Catalog, args: &ScanArgs, os: Os) -> anyhow::Result<Vec<Module>> {
+fn choose(catalog: &Catalog, args: &ScanArgs, target: &Target) -> anyhow::Result<Vec<Module>> {
     for pattern in &args.modules {
         if !catalog.latest().any(|entry| selection::names(pattern, &entry.module)) {
             let known: Vec<&str> = catalog.latest().map(|entry| entry.module.slug.as_str()).collect();
@@ -156,7 +165,7 @@ fn choose(catalog: &Catalog, args: &ScanArgs, os: Os) -> anyhow::Result<Vec<Modu
     let mut modules: Vec<Module> = catalog
         .enabled(&args.modules, &[])
         .map(|entry| Module { tests: Vec::new(), ..entry.module.clone() })
-        .filter(|module| module.platforms.os.contains(&os))
+        .filter(|module| target.is_fit_for(module))
         .collect();
     if let Some(framework) = &args.framework {
         for module in &mut modules {
@@ -169,17 +178,17 @@ fn choose(catalog: &Catalog, args: &ScanArgs, os: Os) -> anyhow::Result<Vec<Modu
     modules.sort_by(|a, b| a.slug.cmp(&b.slug).then(b.version.cmp(&a.version)));
     modules.retain(|module| seen.insert(module.slug.clone()));
     if modules.is_empty() {
-        bail!("no module is left to run; loosen --modules or --framework");
+        bail!("no module is left to run; loosen --modules or --framework (modules for clusters need --kubeconfig)");
     }
     Ok(modules)
 }
 
 /// Modules that may share a worker, so that the walk of the file system is done once: those whose tables need the same sight,
 /// the cheap ones first.
-fn groups(modules: &[Module], is_image: bool) -> Vec<Vec<&Module>> {
+fn groups(modules: &[Module], are_files_enough: bool) -> Vec<Vec<&Module>> {
     let (mut files, mut processes): (Vec<&Module>, Vec<&Module>) = modules
         .iter()
-        .partition(|module| is_image || Sight::of(module.requires.tables.iter().map(String::as_str)) == Sight::Files);
+        .partition(|module| are_files_enough || Sight::of(module.requires.tables.iter().map(String::as_str)) == Sight::Files);
     files.sort_by_key(|module| module.profile);
     processes.sort_by_key(|module| module.profile);
     [processes, files].into_iter().filter(|group| !group.is_empty()).collect()

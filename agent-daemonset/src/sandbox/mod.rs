@@ -11,7 +11,10 @@
 
 use std::path::Path;
 
-use landlock::{ABI, AccessFs, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus};
+use landlock::{
+    ABI, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetStatus,
+};
 use serde::{Deserialize, Serialize};
 
 pub mod cgroup;
@@ -94,6 +97,8 @@ impl Sight {
 pub enum Network {
     /// No.
     Denied,
+    /// TCP to this port: an API server's. Where the kernel cannot tell ports apart (before 6.7), TCP to any.
+    Port(u16),
     /// The module declares what it connects to.
     Declared,
 }
@@ -125,10 +130,14 @@ pub fn confine_worker(sight: Sight, network: Network, with_landlock: bool) -> Re
     }
     confine_reader()?;
     seccomp::deny_signals()?;
-    if network == Network::Denied {
-        seccomp::deny_network()?;
+    match network {
+        Network::Denied => seccomp::deny_network(),
+        Network::Port(port) => {
+            landlock_connects_to(port)?;
+            seccomp::deny_all_but_tcp()
+        }
+        Network::Declared => Ok(()),
     }
-    Ok(())
 }
 
 /// Whether this kernel offers landlock. Restricts nothing.
@@ -137,6 +146,13 @@ pub fn has_landlock() -> bool {
         .handle_access(AccessFs::from_write(ABI::V1))
         .and_then(Ruleset::create)
         .is_ok_and(|created| Option::<std::os::fd::OwnedFd>::from(created).is_some())
+}
+
+/// Older kernels cannot keep it, and nothing is lost by asking.
+fn landlock_connects_to(port: u16) -> Result<(), Error> {
+    let rules = Ruleset::default().handle_access(AccessNet::ConnectTcp | AccessNet::BindTcp)?.create()?;
+    rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?.restrict_self()?;
+    Ok(())
 }
 
 fn landlock_writes_to(writable: Vec<(PathFd, BitFlags<AccessFs>)>) -> Result<(), Error> {
@@ -156,6 +172,8 @@ fn landlock_writes_to(writable: Vec<(PathFd, BitFlags<AccessFs>)>) -> Result<(),
 
 #[cfg(test)]
 mod tests {
+    use landlock::{CompatLevel, Compatible};
+
     use super::*;
 
     #[test]
@@ -201,6 +219,28 @@ mod tests {
             std::net::TcpStream::connect(address).is_ok()
         });
         assert!(!reached.join().unwrap());
+    }
+
+    #[test]
+    fn a_worker_of_a_cluster_reaches_one_port_and_no_other_kind_of_socket() {
+        let [server, other] = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let [server_at, other_at] = [&server, &other].map(|listener| listener.local_addr().unwrap());
+        let reached = std::thread::spawn(move || {
+            confine_worker(Sight::Files, Network::Port(server_at.port()), has_landlock()).unwrap();
+            [
+                std::net::TcpStream::connect(server_at).is_ok(),
+                std::net::TcpStream::connect(other_at).is_ok(),
+                std::net::UdpSocket::bind("127.0.0.1:0").is_ok(),
+                std::net::TcpListener::bind("127.0.0.1:0").is_ok(),
+                std::os::unix::net::UnixDatagram::unbound().is_ok(),
+            ]
+        });
+        let tells_ports_apart = Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessNet::ConnectTcp)
+            .and_then(Ruleset::create)
+            .is_ok();
+        assert_eq!(reached.join().unwrap(), [true, !tells_ports_apart, false, false, false]);
     }
 
     #[test]

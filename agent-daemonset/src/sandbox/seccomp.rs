@@ -130,6 +130,26 @@ pub fn deny_network() -> Result<(), Error> {
     refuse(rules, libc::EPERM)
 }
 
+/// Refuses every socket but netlink's and TCP's, and to wait for connections.
+pub fn deny_all_but_tcp() -> Result<(), Error> {
+    let is_of = |family: i32| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family.unsigned_abs().into());
+    // The lower four bits; above them stand flags.
+    let is_no_stream = |kind: i32| {
+        SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(0xf), kind.unsigned_abs().into())
+    };
+    let mut sockets = Vec::new();
+    for family in [libc::AF_UNIX, libc::AF_PACKET, libc::AF_VSOCK] {
+        sockets.push(SeccompRule::new(vec![is_of(family)?])?);
+    }
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        for kind in [libc::SOCK_DGRAM, libc::SOCK_RAW] {
+            sockets.push(SeccompRule::new(vec![is_of(family)?, is_no_stream(kind)?])?);
+        }
+    }
+    refuse(Rules::from([(libc::SYS_socket, sockets)]), libc::EPERM)?;
+    refuse(always(&[libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4]), libc::EPERM)
+}
+
 /// Refuses signals to other processes; a thread may still end its own process.
 pub fn deny_signals() -> Result<(), Error> {
     refuse(always(&[libc::SYS_kill, libc::SYS_pidfd_send_signal, libc::SYS_rt_sigqueueinfo]), libc::EPERM)

@@ -6,10 +6,12 @@
 //! more than one, and when a worker breaks it is known over which.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::module::{Module, Profile};
 use serde::{Deserialize, Serialize};
+use tables::kubernetes::{Access, Cluster};
 
 use crate::run::Task;
 use crate::sandbox::cgroup::Bounds;
@@ -39,6 +41,8 @@ pub enum Target {
     Running(PathBuf),
     /// A root without a kernel: a mounted disk or an image.
     Image(PathBuf),
+    /// A Kubernetes cluster, asked from here.
+    Cluster(Box<Access>),
 }
 
 impl Target {
@@ -47,6 +51,18 @@ impl Target {
         match self {
             Target::Running(root) => tables::Host::node(root),
             Target::Image(root) => tables::Host::image(root),
+            Target::Cluster(access) => {
+                let cluster = Some(Arc::new(Cluster::new((**access).clone())));
+                tables::Host { cluster, ..tables::Host::running() }
+            }
+        }
+    }
+
+    /// Whether a module is made for it.
+    pub fn is_fit_for(&self, module: &Module) -> bool {
+        match self {
+            Target::Cluster(_) => module.platforms.kubernetes,
+            Target::Running(_) | Target::Image(_) => module.platforms.os.contains(&self.host().os()),
         }
     }
 }
@@ -63,9 +79,13 @@ pub struct Needs {
 impl Needs {
     /// What this module declares.
     pub fn of(module: &Module, target: &Target) -> Self {
-        let network = if module.requires.network.is_empty() { Network::Denied } else { Network::Declared };
+        let network = match target {
+            Target::Cluster(access) => Network::Port(access.port()),
+            _ if module.requires.network.is_empty() => Network::Denied,
+            Target::Running(_) | Target::Image(_) => Network::Declared,
+        };
         let sight = match target {
-            Target::Image(_) => Sight::Files,
+            Target::Image(_) | Target::Cluster(_) => Sight::Files,
             Target::Running(_) => Sight::of(module.requires.tables.iter().map(String::as_str)),
         };
         Needs { network, sight }
