@@ -51,7 +51,7 @@ impl Task {
         let os = engine.host().map_or(Os::Linux, tables::Host::os);
         let has_cluster = engine.host().is_some_and(|host| host.cluster.is_some());
         let platforms = &self.module.platforms;
-        if !platforms.os.contains(&os) && !(platforms.kubernetes && has_cluster) {
+        if !(platforms.os.contains(&os) || platforms.kubernetes && has_cluster) {
             let reason = "the module is not made for this system";
             return self.failed(RunStatus::Failed, self.now(), Duration::ZERO, reason);
         }

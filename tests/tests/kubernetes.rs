@@ -52,7 +52,8 @@ impl Stage {
     async fn fill(&self) -> Result<()> {
         let restricted = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
         for (name, labels) in [("good", restricted), ("bad", json!({}))] {
-            create::<Namespace>(&Api::all(self.client()), json!({ "metadata": { "name": name, "labels": labels } })).await?;
+            create::<Namespace>(&Api::all(self.client()), json!({ "metadata": { "name": name, "labels": labels } }))
+                .await?;
             let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), name);
             // The controller makes it; a pod without it is refused.
             until(Duration::from_secs(30), "the default account is there", async || {
@@ -61,9 +62,12 @@ impl Stage {
             .await?;
         }
         let (good, bad) = (self.client(), self.client());
-        create::<NetworkPolicy>(&Api::namespaced(good.clone(), "good"), json!({
-            "metadata": { "name": "deny" }, "spec": { "podSelector": {}, "policyTypes": ["Ingress", "Egress"] },
-        }))
+        create::<NetworkPolicy>(
+            &Api::namespaced(good.clone(), "good"),
+            json!({
+                "metadata": { "name": "deny" }, "spec": { "podSelector": {}, "policyTypes": ["Ingress", "Egress"] },
+            }),
+        )
         .await?;
         create::<Pod>(&Api::namespaced(good, "good"), json!({
             "metadata": { "name": "web" },
@@ -80,25 +84,34 @@ impl Stage {
             },
         }))
         .await?;
-        create::<Pod>(&Api::namespaced(bad.clone(), "bad"), json!({
-            "metadata": { "name": "miner" },
-            "spec": {
-                "hostNetwork": true, "hostPID": true,
-                "volumes": [{ "name": "root", "hostPath": { "path": "/" } }],
-                "containers": [{
-                    "name": "miner", "image": "miner", "securityContext": { "privileged": true },
-                    "env": [{ "name": "DB_PASSWORD", "value": "made-up-word" }],
-                }],
-            },
-        }))
+        create::<Pod>(
+            &Api::namespaced(bad.clone(), "bad"),
+            json!({
+                "metadata": { "name": "miner" },
+                "spec": {
+                    "hostNetwork": true, "hostPID": true,
+                    "volumes": [{ "name": "root", "hostPath": { "path": "/" } }],
+                    "containers": [{
+                        "name": "miner", "image": "miner", "securityContext": { "privileged": true },
+                        "env": [{ "name": "DB_PASSWORD", "value": "made-up-word" }],
+                    }],
+                },
+            }),
+        )
         .await?;
-        create::<Service>(&Api::namespaced(bad.clone(), "bad"), json!({
-            "metadata": { "name": "open" }, "spec": { "type": "NodePort", "ports": [{ "port": 80 }] },
-        }))
+        create::<Service>(
+            &Api::namespaced(bad.clone(), "bad"),
+            json!({
+                "metadata": { "name": "open" }, "spec": { "type": "NodePort", "ports": [{ "port": 80 }] },
+            }),
+        )
         .await?;
-        create::<ConfigMap>(&Api::namespaced(bad.clone(), "bad"), json!({
-            "metadata": { "name": "settings" }, "data": { "api_key": "made-up-word" },
-        }))
+        create::<ConfigMap>(
+            &Api::namespaced(bad.clone(), "bad"),
+            json!({
+                "metadata": { "name": "settings" }, "data": { "api_key": "made-up-word" },
+            }),
+        )
         .await?;
         create::<Secret>(&Api::namespaced(bad.clone(), "bad"), json!({
             "metadata": { "name": "hidden", "annotations": { "kubectl.kubernetes.io/last-applied-configuration": MARK } },
@@ -109,11 +122,14 @@ impl Stage {
             "metadata": { "name": "everything" }, "rules": [{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }],
         }))
         .await?;
-        create::<ClusterRoleBinding>(&Api::all(bad.clone()), json!({
-            "metadata": { "name": "eve" },
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "everything" },
-            "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "eve" }],
-        }))
+        create::<ClusterRoleBinding>(
+            &Api::all(bad.clone()),
+            json!({
+                "metadata": { "name": "eve" },
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "everything" },
+                "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "eve" }],
+            }),
+        )
         .await?;
         self.static_pods(bad).await
     }
@@ -142,24 +158,33 @@ impl Stage {
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "good");
         create(&accounts, json!({ "metadata": { "name": name } })).await?;
         let group = "rbac.authorization.k8s.io";
-        create::<ClusterRole>(&Api::all(client.clone()), json!({
-            "metadata": { "name": name },
-            "rules": [{ "apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": ["list"] }],
-        }))
+        create::<ClusterRole>(
+            &Api::all(client.clone()),
+            json!({
+                "metadata": { "name": name },
+                "rules": [{ "apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": ["list"] }],
+            }),
+        )
         .await?;
-        create::<ClusterRoleBinding>(&Api::all(client.clone()), json!({
-            "metadata": { "name": name }, "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": name },
-            "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": "good" }],
-        }))
+        create::<ClusterRoleBinding>(
+            &Api::all(client.clone()),
+            json!({
+                "metadata": { "name": name }, "roleRef": { "apiGroup": group, "kind": "ClusterRole", "name": name },
+                "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": "good" }],
+            }),
+        )
         .await?;
         create::<Role>(&Api::namespaced(client.clone(), "good"), json!({
             "metadata": { "name": name }, "rules": [{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"] }],
         }))
         .await?;
-        create::<RoleBinding>(&Api::namespaced(client, "good"), json!({
-            "metadata": { "name": name }, "roleRef": { "apiGroup": group, "kind": "Role", "name": name },
-            "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": "good" }],
-        }))
+        create::<RoleBinding>(
+            &Api::namespaced(client, "good"),
+            json!({
+                "metadata": { "name": name }, "roleRef": { "apiGroup": group, "kind": "Role", "name": name },
+                "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": "good" }],
+            }),
+        )
         .await?;
         let request = TokenRequest {
             spec: TokenRequestSpec { expiration_seconds: Some(600), ..TokenRequestSpec::default() },
@@ -179,28 +204,28 @@ impl Stage {
         tokio::fs::write(&path, serde_json::to_vec(&config)?).await?;
         Ok(path)
     }
+}
 
-    fn query(&self, kubeconfig: &Path, sql: &str) -> Result<(Value, String)> {
-        let output = agent(&["query", "--kubeconfig", kubeconfig.to_str().unwrap(), "-o", "json", sql])?;
-        ensure!(output.status.success(), "{sql}: {}", said(&output));
-        Ok((serde_json::from_slice(&output.stdout)?, said(&output)))
-    }
+fn query(kubeconfig: &Path, sql: &str) -> Result<(Value, String)> {
+    let output = agent(&["query", "--kubeconfig", kubeconfig.to_str().unwrap(), "-o", "json", sql])?;
+    ensure!(output.status.success(), "{sql}: {}", said(&output));
+    Ok((serde_json::from_slice(&output.stdout)?, said(&output)))
+}
 
-    fn scan(&self, kubeconfig: &Path, more: &[&str]) -> Result<Vec<Envelope>> {
-        let mut arguments = vec!["scan", "--kubeconfig", kubeconfig.to_str().unwrap(), "-o", "json"];
-        arguments.extend(more);
-        let output = agent(&arguments)?;
-        ensure!(output.status.success(), "{}", said(&output));
-        let envelopes = String::from_utf8(output.stdout)?;
-        envelopes
-            .lines()
-            .map(|line| {
-                let value: Value = serde_json::from_str(line)?;
-                validate_json(&value).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-                Ok(serde_json::from_value(value)?)
-            })
-            .collect()
-    }
+fn scan(kubeconfig: &Path, more: &[&str]) -> Result<Vec<Envelope>> {
+    let mut arguments = vec!["scan", "--kubeconfig", kubeconfig.to_str().unwrap(), "-o", "json"];
+    arguments.extend(more);
+    let output = agent(&arguments)?;
+    ensure!(output.status.success(), "{}", said(&output));
+    let envelopes = String::from_utf8(output.stdout)?;
+    envelopes
+        .lines()
+        .map(|line| {
+            let value: Value = serde_json::from_str(line)?;
+            validate_json(&value).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+            Ok(serde_json::from_value(value)?)
+        })
+        .collect()
 }
 
 async fn create<K>(api: &Api<K>, object: Value) -> Result<K>
@@ -225,28 +250,37 @@ async fn a_cluster_is_read_and_judged() -> Result<()> {
 
     // Every table, in one go.
     let tables = String::from_utf8(agent(&["tables"])?.stdout)?;
-    let tables: Vec<&str> = tables.lines().filter_map(|line| line.split(' ').next()).filter(|name| name.starts_with("kubernetes_")).collect();
+    let tables: Vec<&str> = tables
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| name.starts_with("kubernetes_"))
+        .collect();
     assert!(tables.len() >= 36, "{tables:?}");
     let sql: Vec<String> = tables.iter().map(|table| format!("SELECT * FROM {table} LIMIT 3")).collect();
-    let (answers, warnings) = stage.query(&admin, &sql.join("; "))?;
+    let (answers, warnings) = query(&admin, &sql.join("; "))?;
     assert_eq!(answers.as_array().unwrap().len(), tables.len());
     assert_eq!(warnings, "", "an administrator sees everything");
 
-    let (pods, _) = stage.query(&admin, "SELECT namespace, name, host_network, creation_timestamp, tags FROM kubernetes_pod WHERE namespace = 'bad'")?;
+    let (pods, _) = query(
+        &admin,
+        "SELECT namespace, name, host_network, creation_timestamp, tags FROM kubernetes_pod WHERE namespace = 'bad'",
+    )?;
     assert_eq!((&pods[0]["name"], &pods[0]["host_network"]), (&json!("miner"), &json!(1)));
     assert!(pods[0]["creation_timestamp"].as_i64().unwrap() > 1_700_000_000);
-    let (one, _) = stage.query(&admin, "SELECT count(*) AS found FROM kubernetes_pod WHERE name = 'web' AND namespace = 'good'")?;
+    let (one, _) = stage
+        .query(&admin, "SELECT count(*) AS found FROM kubernetes_pod WHERE name = 'web' AND namespace = 'good'")?;
     assert_eq!(one[0]["found"], 1);
-    let (version, _) = stage.query(&admin, "SELECT version, major, minor FROM kubernetes_cluster")?;
+    let (version, _) = query(&admin, "SELECT version, major, minor FROM kubernetes_cluster")?;
     assert_eq!(version[0]["major"], 1);
-    let (secrets, _) = stage.query(&admin, "SELECT * FROM kubernetes_secret")?;
+    let (secrets, _) = query(&admin, "SELECT * FROM kubernetes_secret")?;
     assert!(secrets.to_string().contains("hidden") && secrets.to_string().contains("password"));
     assert!(!secrets.to_string().contains(MARK), "the value of a secret is shown");
 
     // Every module for clusters and no other.
-    let runs = stage.scan(&admin, &[])?;
+    let runs = scan(&admin, &[])?;
     assert!(runs.len() >= 15 && runs.iter().all(|run| run.module.starts_with("kubernetes-")), "{}", runs.len());
-    let errors: Vec<_> = runs.iter().flat_map(|run| &run.checks).filter(|check| check.verdict == Verdict::Error).collect();
+    let errors: Vec<_> =
+        runs.iter().flat_map(|run| &run.checks).filter(|check| check.verdict == Verdict::Error).collect();
     assert!(errors.is_empty(), "{errors:?}");
     assert!(runs.iter().map(|run| run.checks.len()).sum::<usize>() >= 120);
     for (check, resource) in [
@@ -272,7 +306,14 @@ async fn a_cluster_is_read_and_judged() -> Result<()> {
         let is_good = |resource: &&str| resource.starts_with("good") && check != "account-default-token";
         assert!(!resources.iter().any(is_good), "{check}: {resources:?}");
     }
-    for check in ["rbac-masters", "rbac-strangers", "cluster-apiserver-authorization", "cluster-apiserver-rbac", "pod-runtime-socket", "account-bootstrap-token"] {
+    for check in [
+        "rbac-masters",
+        "rbac-strangers",
+        "cluster-apiserver-authorization",
+        "cluster-apiserver-rbac",
+        "pod-runtime-socket",
+        "account-bootstrap-token",
+    ] {
         assert_eq!(decided(&runs, check), (Verdict::Pass, BTreeSet::new()), "{check}");
     }
     for check in ["cluster-etcd-certificate", "cluster-scheduler-profiling", "storage-class-not-encrypted"] {
@@ -282,7 +323,7 @@ async fn a_cluster_is_read_and_judged() -> Result<()> {
     assert!(!all.contains(MARK) && !all.contains("made-up-word"), "a secret is in a result");
 
     // By framework, as a person would ask.
-    let runs = stage.scan(&admin, &["--framework", "cis-kubernetes"])?;
+    let runs = scan(&admin, &["--framework", "cis-kubernetes"])?;
     assert!(runs.iter().all(|run| run.benchmarks.iter().any(|one| one.framework == "cis-kubernetes")));
     Ok(())
 }
@@ -291,13 +332,16 @@ async fn a_cluster_is_read_and_judged() -> Result<()> {
 async fn an_account_that_sees_little_makes_nothing_pass() -> Result<()> {
     let stage = Stage::start().await?;
     let small = stage.small_account().await?;
-    let (rows, warnings) = stage.query(&small, "SELECT name FROM kubernetes_secret")?;
+    let (rows, warnings) = query(&small, "SELECT name FROM kubernetes_secret")?;
     assert_eq!(rows, json!([]));
     assert!(warnings.contains("may not list secrets") && warnings.contains("verb list"), "{warnings}");
-    let (rows, warnings) = stage.query(&small, "SELECT name FROM kubernetes_config_map WHERE namespace = 'good'")?;
-    assert!(!rows.as_array().unwrap().is_empty() && warnings.is_empty(), "a role of one namespace is enough: {warnings}");
+    let (rows, warnings) = query(&small, "SELECT name FROM kubernetes_config_map WHERE namespace = 'good'")?;
+    assert!(
+        !rows.as_array().unwrap().is_empty() && warnings.is_empty(),
+        "a role of one namespace is enough: {warnings}"
+    );
 
-    let runs = stage.scan(&small, &[])?;
+    let runs = scan(&small, &[])?;
     for (check, expected) in [
         ("container-privileged", Verdict::Fail),
         ("pod-runtime-socket", Verdict::Pass),
@@ -318,7 +362,7 @@ async fn an_account_that_sees_little_makes_nothing_pass() -> Result<()> {
 
     // A token that is none, and a server that is another.
     let stranger = stage.config(|user| *user = json!({ "token": "nonsense" }), |_| {}).await?;
-    let (rows, warnings) = stage.query(&stranger, "SELECT name FROM kubernetes_pod")?;
+    let (rows, warnings) = query(&stranger, "SELECT name FROM kubernetes_pod")?;
     assert!(rows == json!([]) && warnings.contains("does not know this account (401)"), "{warnings}");
     let other = rcgen::generate_simple_self_signed(vec!["other".to_owned()])?;
     let foreign = stage
@@ -332,7 +376,7 @@ async fn an_account_that_sees_little_makes_nothing_pass() -> Result<()> {
             },
         )
         .await?;
-    let (rows, warnings) = stage.query(&foreign, "SELECT name FROM kubernetes_pod")?;
+    let (rows, warnings) = query(&foreign, "SELECT name FROM kubernetes_pod")?;
     assert!(rows == json!([]) && warnings.contains("certificate"), "{warnings}");
     Ok(())
 }
@@ -355,10 +399,10 @@ async fn only_what_was_named_is_asked() -> Result<()> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     let sql = format!("SELECT * FROM tls_endpoints WHERE host = '127.0.0.1' AND port = {port}");
-    let (rows, warnings) = stage.query(stage.cluster.kubeconfig(), &sql)?;
+    let (rows, warnings) = query(stage.cluster.kubeconfig(), &sql)?;
     assert_eq!(rows, json!([]));
     assert!(warnings.contains("cannot be reached") || !has_ports_of_landlock(), "{warnings}");
-    let (rows, _) = stage.query(stage.cluster.kubeconfig(), "SELECT id FROM docker_containers")?;
+    let (rows, _) = query(stage.cluster.kubeconfig(), "SELECT id FROM docker_containers")?;
     assert_eq!(rows, json!([]));
     // What would run a program is refused before anything is asked.
     let exec = stage.config(|user| *user = json!({ "exec": { "command": "touch" } }), |_| {}).await?;

@@ -11,7 +11,7 @@ use super::{NO_CLUSTER, page};
 use crate::constraints::{Constraint, Constraints, Operator};
 use crate::http;
 use crate::kept;
-use crate::reader::Scan;
+use crate::reader::{Scan, is_crowded_json};
 use crate::schema::Rows;
 use crate::value::Row;
 
@@ -199,7 +199,7 @@ impl Pages {
     fn turn(&mut self) {
         let path = format!("{}{}", self.part.path(self.resource), self.part.query(self.limit, self.next.as_deref()));
         let body = match self.cluster.get(&path, self.scan.budget()) {
-            Ok(body) if !page::is_crowded(&body) => body,
+            Ok(body) if !is_crowded_json(&body) => body,
             Ok(_) | Err(http::Error::TooLong) if self.limit > 1 => {
                 self.limit = (self.limit / SMALLER).max(1);
                 return;

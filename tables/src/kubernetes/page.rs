@@ -12,14 +12,6 @@ use crate::value::Row;
 /// An API server sends what was asked for, or fewer; what sends more is none.
 const MAX_OBJECTS: usize = 5_000;
 
-/// Values of one page: as JSON in memory, one of two bytes takes thirty.
-const MAX_VALUES: usize = 200_000;
-
-/// Whether a page has more values than are read.
-pub(super) fn is_crowded(bytes: &[u8]) -> bool {
-    bytes.iter().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count() > MAX_VALUES
-}
-
 /// A page.
 #[derive(Debug, Default)]
 pub(super) struct Page {
