@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{enroll, integrity, query, run, scan, tables};
 use crate::config::{RunArgs, ServerArgs};
-use crate::{client, logging, worker};
+use crate::{client, logging, oscap, worker};
 
 /// What a command ended with, and so the program's exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,10 @@ enum Command {
     Run(RunArgs),
     #[command(name = worker::SUBCOMMAND, hide = true)]
     Worker,
+    #[command(name = oscap::launch::SUBCOMMAND, hide = true)]
+    ScapLaunch,
+    #[command(name = oscap::read::SUBCOMMAND, hide = true)]
+    ScapRead,
 }
 
 /// Runs the command that the arguments name.
@@ -82,6 +86,8 @@ pub fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let outcome = match &cli.command {
         Command::Worker => return worker::child_main(),
+        Command::ScapLaunch => return oscap::launch::main(),
+        Command::ScapRead => return oscap::read::main(),
         Command::Scan(args) => scan::scan(args),
         Command::Query(args) => query::query(args),
         Command::Integrity(command) => integrity::integrity(command),

@@ -61,6 +61,9 @@ pub struct RunArgs {
     /// Stop when no job is left and every result is acknowledged
     #[arg(long)]
     pub once: bool,
+    /// Where the content of modules that the host's OpenSCAP decides lies
+    #[arg(long, env = "TENA_SCAP_CONTENT", value_name = "DIR", default_value = crate::oscap::CONTENT)]
+    pub scap_content: PathBuf,
     /// Run although the kernel cannot forbid this agent to write on the host
     #[arg(long)]
     pub insecure_no_landlock: bool,

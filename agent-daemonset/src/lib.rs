@@ -12,6 +12,7 @@ pub mod config;
 pub mod daemon;
 pub mod identity;
 mod logging;
+pub mod oscap;
 mod report;
 pub mod run;
 pub mod sandbox;

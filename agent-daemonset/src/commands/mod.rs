@@ -2,6 +2,7 @@
 
 mod cluster;
 pub mod enroll;
+mod folder;
 pub mod integrity;
 pub mod query;
 pub mod run;

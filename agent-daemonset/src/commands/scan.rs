@@ -8,13 +8,15 @@ use std::time::Instant;
 use anyhow::bail;
 use catalog::Catalog;
 use catalog::envelope::{Envelope, RunStatus, Severity};
-use catalog::module::{Module, Os};
+use catalog::module::{Engine, Module, Os};
 use catalog::selection;
 use clap::{Args, ValueEnum};
 
 use super::cluster::ClusterArgs;
+use super::folder;
 use crate::cli::Outcome;
 use crate::identity::Sources;
+use crate::oscap::{self, Place, Scanner};
 use crate::report::{Outline, Report, Scanned};
 use crate::run::Task;
 use crate::sandbox::{self, Sight};
@@ -30,6 +32,12 @@ pub struct ScanArgs {
     /// Only checks of this framework, such as cis-debian-12
     #[arg(long, value_name = "SLUG")]
     framework: Option<String>,
+    /// Modules of this folder, which holds modules/ and may hold frameworks/, instead of those in this program
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    /// Where the content of modules that the host's OpenSCAP decides lies
+    #[arg(long, env = "TENA_SCAP_CONTENT", value_name = "DIR", default_value = oscap::CONTENT)]
+    scap_content: PathBuf,
     /// Scan a mounted image or disk instead of this host
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
@@ -62,13 +70,22 @@ fn severity(text: &str) -> Result<Severity, String> {
 /// Scans once.
 pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
     let begun = Instant::now();
-    // The workers confine themselves further; this process only reads the catalog and prints.
-    sandbox::confine_reader()?;
     let (target, root) = match (&args.root, args.cluster.access()?) {
         (_, Some(access)) => (Target::Cluster(access), &args.host_root),
         (Some(root), None) => (Target::Image(root.clone()), root),
         (None, None) => (Target::Running(args.host_root.clone()), &args.host_root),
     };
+    let catalog = match &args.dir {
+        Some(folder) => folder::catalog(folder)?,
+        None => Catalog::embedded()?,
+    };
+    // Before this process confines itself: the host's scanner has to write its report somewhere.
+    let scanner = catalog.latest().any(|entry| entry.module.engine == Engine::Oscap).then(|| {
+        let folder = std::env::temp_dir();
+        Scanner::start(Place { folder, content: args.scap_content.clone(), target: target.clone() })
+    });
+    // The workers confine themselves further; this process only prints.
+    sandbox::confine_reader()?;
     if let Err(error) = std::fs::read_dir(root) {
         bail!("cannot scan {}: {error}", root.display());
     }
@@ -80,7 +97,6 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
             root.display()
         );
     }
-    let catalog = Catalog::embedded()?;
     let modules = choose(&catalog, args, &target)?;
     drop(catalog);
 
@@ -98,6 +114,16 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
             }
             runs.push(Outline::of(finished.envelope));
         });
+    }
+    for module in modules.iter().filter(|module| module.engine == Engine::Oscap) {
+        let Some(scanner) = &scanner else { continue };
+        progress.starts(Some(&module.slug));
+        let finished = scanner.run_here(Task::of(module.clone()));
+        progress.finished(None);
+        if args.output == Form::Json && broken.is_ok() {
+            broken = print_line(&finished.envelope);
+        }
+        runs.push(Outline::of(finished.envelope));
     }
     progress.clear();
     broken?;
@@ -186,8 +212,8 @@ fn choose(catalog: &Catalog, args: &ScanArgs, target: &Target) -> anyhow::Result
 /// Modules that may share a worker, so that the walk of the file system is done once: those whose tables need the same sight,
 /// the cheap ones first.
 fn groups(modules: &[Module], are_files_enough: bool) -> Vec<Vec<&Module>> {
-    let (mut files, mut processes): (Vec<&Module>, Vec<&Module>) = modules
-        .iter()
+    let by_tables = modules.iter().filter(|module| module.engine == Engine::Tables);
+    let (mut files, mut processes): (Vec<&Module>, Vec<&Module>) = by_tables
         .partition(|module| are_files_enough || Sight::of(module.requires.tables.iter().map(String::as_str)) == Sight::Files);
     files.sort_by_key(|module| module.profile);
     processes.sort_by_key(|module| module.profile);

@@ -130,9 +130,9 @@ impl Daemon {
             Ok(Some((baseline, lent))) => (Some(baseline), Some(lent)),
             Ok(None) => (None, None),
             Err(error) => {
-                for task in tasks.iter() {
-                    let reason = format!("no baseline: {error}");
-                    self.keep(task.failed(RunStatus::Failed, task.now(), Duration::ZERO, &reason));
+                let reason = format!("no baseline: {error}");
+                for each in tasks.iter() {
+                    self.keep(each.failed(RunStatus::Failed, each.now(), Duration::ZERO, &reason));
                 }
                 return;
             }
@@ -143,7 +143,7 @@ impl Daemon {
             tasks: Arc::clone(&tasks),
             baseline,
         };
-        let mut left: BTreeSet<Uuid> = tasks.iter().map(|task| task.run_id).collect();
+        let mut awaited: BTreeSet<Uuid> = tasks.iter().map(|task| task.run_id).collect();
         // Dropping it ends the worker.
         let mut runs = self.supervisor.run(batch);
         let is_over = loop {
@@ -155,16 +155,16 @@ impl Daemon {
                 }
             };
             let Some(finished) = finished else { break true };
-            left.remove(&finished.envelope.run_id);
+            awaited.remove(&finished.envelope.run_id);
             self.keep(finished);
             if !self.can_run() {
-                break left.is_empty();
+                break awaited.is_empty();
             }
             self.deliver_what_gathered().await;
         };
         drop(runs);
         if is_over {
-            for undone in tasks.iter().filter(|task| left.contains(&task.run_id)) {
+            for undone in tasks.iter().filter(|task| awaited.contains(&task.run_id)) {
                 self.keep(lost(undone));
             }
         }

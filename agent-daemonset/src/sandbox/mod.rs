@@ -140,6 +140,14 @@ pub fn confine_worker(sight: Sight, network: Network, with_landlock: bool) -> Re
     }
 }
 
+/// What a program of the host may not do that this agent starts: change the system, signal others, reach a network. It may
+/// talk to services of this machine, and what it writes and executes is for its caller's landlock to say.
+pub fn confine_foreign() -> Result<(), Error> {
+    seccomp::deny_changes_of_the_system()?;
+    seccomp::deny_signals()?;
+    seccomp::deny_reaching_networks()
+}
+
 /// Whether this kernel offers landlock. Restricts nothing.
 pub fn has_landlock() -> bool {
     Ruleset::default()

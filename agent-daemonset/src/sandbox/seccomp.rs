@@ -150,6 +150,34 @@ pub fn deny_all_but_tcp() -> Result<(), Error> {
     refuse(always(&[libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4]), libc::EPERM)
 }
 
+/// The same for a program of the host that has to ask services of this machine, and over a datagram socket what the
+/// interfaces are called: that socket stays, but it can neither be connected nor send to an address. What a filter cannot
+/// see lies in memory (`sendmsg`, an address of another length): it holds against a program that fetches something or
+/// looks a name up, not against one that was taken over.
+pub fn deny_reaching_networks() -> Result<(), Error> {
+    let bits = |number: i32| u64::from(number.unsigned_abs());
+    let mut sockets = Vec::new();
+    for family in [libc::AF_INET6, libc::AF_PACKET, libc::AF_VSOCK] {
+        sockets.push(when(0, SeccompCmpOp::Eq, bits(family))?);
+    }
+    for kind in [libc::SOCK_STREAM, libc::SOCK_RAW, libc::SOCK_SEQPACKET] {
+        let family = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, bits(libc::AF_INET))?;
+        // Beside the kind are flags.
+        let kind = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(0xf), bits(kind))?;
+        sockets.push(SeccompRule::new(vec![family, kind])?);
+    }
+    // Addresses are told by their lengths: those of IPv4 and IPv6. Netlink's, which lists interfaces, is shorter.
+    let lengths = [size_of::<libc::sockaddr_in>() as u64, size_of::<libc::sockaddr_in6>() as u64];
+    let to_networks = |argument: u8| {
+        lengths.iter().map(|length| when(argument, SeccompCmpOp::Eq, *length)).collect::<Result<Vec<_>, _>>()
+    };
+    let mut rules = always(&[libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4, libc::SYS_sendmmsg]);
+    rules.insert(libc::SYS_socket, sockets);
+    rules.insert(libc::SYS_connect, to_networks(2)?);
+    rules.insert(libc::SYS_sendto, to_networks(5)?);
+    refuse(rules, libc::EPERM)
+}
+
 /// Refuses signals to other processes; a thread may still end its own process.
 pub fn deny_signals() -> Result<(), Error> {
     refuse(always(&[libc::SYS_kill, libc::SYS_pidfd_send_signal, libc::SYS_rt_sigqueueinfo]), libc::EPERM)

@@ -72,39 +72,22 @@ pub struct RuleResult {
 
 /// Reads a report.
 pub fn read(input: impl BufRead) -> Result<Vec<RuleResult>, Error> {
-    read_below(input, (b"asset-report-collection", Frame::Collection))
+    let mut state = State::default();
+    state.pass(input, (b"asset-report-collection", Frame::Collection))?;
+    state.finish()
 }
 
-/// Reads the results that a scanner adds to a benchmark (XCCDF), which come without what it found.
-pub fn read_benchmark(input: impl BufRead) -> Result<Vec<RuleResult>, Error> {
-    read_below(input, (b"Benchmark", Frame::Report))
-}
-
-fn read_below(input: impl BufRead, root: (&'static [u8], Frame)) -> Result<Vec<RuleResult>, Error> {
-    let mut xml = Xml::new(input, MAX_REPORT_BYTES);
-    let mut state = State::of(root);
-    while let Some(token) = xml.token()? {
-        match token {
-            Token::Start(tag) => {
-                let frame = state.open(&tag)?;
-                state.frames.push(frame);
-            }
-            Token::End => state.close(),
-            Token::Text(text) => state.gather(&text),
-            Token::Other => {}
-        }
+/// Reads what a report is made of: the results that a scanner adds to a benchmark (XCCDF), and its OVAL results.
+pub fn read_parts<R: BufRead>(
+    results: impl BufRead,
+    oval: impl IntoIterator<Item = R>,
+) -> Result<Vec<RuleResult>, Error> {
+    let mut state = State::default();
+    state.pass(results, (b"Benchmark", Frame::Report))?;
+    for input in oval {
+        state.pass(input, (b"oval_results", Frame::Oval))?;
     }
-    if !state.has_results {
-        return Err(Error::Kind("holds no results of a benchmark (a TestResult)"));
-    }
-    let State { results, evidence, .. } = state;
-    Ok(results
-        .into_iter()
-        .map(|Open { rule, outcome, messages, definitions }| {
-            let proofs = if outcome == Outcome::Fail { evidence.of(&definitions) } else { Vec::new() };
-            RuleResult { rule, outcome, messages, proofs }
-        })
-        .collect())
+    state.finish()
 }
 
 /// An element that is open.
@@ -130,9 +113,8 @@ struct Open {
     definitions: BTreeSet<String>,
 }
 
+#[derive(Default)]
 struct State {
-    /// The outermost element, and what it is.
-    root: (&'static [u8], Frame),
     frames: Vec<Frame>,
     text: String,
     has_results: bool,
@@ -141,16 +123,38 @@ struct State {
 }
 
 impl State {
-    fn of(root: (&'static [u8], Frame)) -> Self {
-        let (frames, text, results) = (Vec::new(), String::new(), Vec::new());
-        Self { root, frames, text, has_results: false, results, evidence: Evidence::default() }
+    /// Reads one file, whose outermost element has to be this one.
+    fn pass(&mut self, input: impl BufRead, root: (&[u8], Frame)) -> Result<(), Error> {
+        let mut xml = Xml::new(input, MAX_REPORT_BYTES);
+        while let Some(token) = xml.token()? {
+            match token {
+                Token::Start(tag) => {
+                    let frame = if self.frames.is_empty() { outermost(&tag, root)? } else { self.open(&tag)? };
+                    self.frames.push(frame);
+                }
+                Token::End => self.close(),
+                Token::Text(text) => self.gather(&text),
+                Token::Other => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Vec<RuleResult>, Error> {
+        let Self { results, evidence, has_results, .. } = self;
+        if !has_results {
+            return Err(Error::Kind("holds no results of a benchmark (a TestResult)"));
+        }
+        let whole = |Open { rule, outcome, messages, definitions }| {
+            let proofs = if outcome == Outcome::Fail { evidence.of(&definitions) } else { Vec::new() };
+            RuleResult { rule, outcome, messages, proofs }
+        };
+        Ok(results.into_iter().map(whole).collect())
     }
 
     fn open(&mut self, tag: &Element<'_>) -> Result<Frame, Error> {
         let around = self.frames.last().copied();
         Ok(match (around, tag.name()) {
-            (None, name) if name == self.root.0 => self.root.1,
-            (None, _) => return Err(Error::Kind("is no report of a scanner")),
             (Some(Frame::Collection), b"reports") => Frame::Reports,
             (Some(Frame::Report), b"oval_results") => Frame::Oval,
             (Some(Frame::Report), b"TestResult") => {
@@ -223,6 +227,10 @@ impl State {
     }
 }
 
+fn outermost(tag: &Element<'_>, (name, frame): (&[u8], Frame)) -> Result<Frame, Error> {
+    if tag.name() == name { Ok(frame) } else { Err(Error::Kind("is no report of a scanner")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,15 +301,14 @@ mod tests {
     }
 
     #[test]
-    fn results_may_stand_in_the_benchmark_itself() {
-        let text = format!(
-            "<Benchmark xmlns='x'><Rule id='r'/><TestResult>{}{}</TestResult></Benchmark>",
-            result("r", "pass", ""),
-            result("s", "fail", "<ident>x</ident>")
-        );
-        let results = read_benchmark(text.as_bytes()).unwrap();
-        let words: Vec<(&str, Outcome)> = results.iter().map(|one| (one.rule.as_str(), one.outcome)).collect();
-        assert_eq!(words, [("r", Outcome::Pass), ("s", Outcome::Fail)]);
+    fn the_parts_of_a_report_say_what_the_report_says() {
+        let check = "<check><check-content-ref href='oval.xml' name='d:1'/></check>";
+        let results = result("r", "pass", "") + &result("s", "fail", check);
+        let text = format!("<Benchmark xmlns='x'><Rule id='r'/><TestResult>{results}</TestResult></Benchmark>");
+        let parts = read_parts(text.as_bytes(), [OVAL.as_bytes()]).unwrap();
+        assert_eq!(parts, read(arf("", &results).as_bytes()).unwrap());
+        assert_eq!((parts[0].outcome, parts[1].proofs.len()), (Outcome::Pass, 2));
+        assert!(read_parts(text.as_bytes(), ["<svg/>".as_bytes()]).is_err());
     }
 
     #[test]

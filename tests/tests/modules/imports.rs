@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use tests::harness::program;
 
 use crate::program::module;
 
@@ -132,6 +134,40 @@ fn a_policy_of_wazuh_becomes_sql_where_a_table_answers_it() {
     let gates = module(&["promote", "cis-debian12", "--dir", folder, "--dry-run", "-o", "json"]).ended(0).json();
     assert_eq!(gates["passed"], true, "{gates}");
     assert_eq!(gates["state"], Value::Null);
+}
+
+#[test]
+fn what_was_imported_compiles_and_runs_on_this_machine() {
+    for (name, more, checks, kept) in [
+        ("incident.conf", &[][..], 0, &["etc_shells", "listening_processes"][..]),
+        ("intrusion.json", &["--rows", "findings"], 1, &[]),
+        ("policies.yml", &[], 1, &[]),
+        ("gitops.yml", &[], 1, &[]),
+        ("sca_debian.yml", &[], 5, &[]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let made = import(name, folder.path(), more);
+        let folder = folder.path().to_str().unwrap();
+        module(&["test", "--dir", folder]).ended(0);
+        let shown = made[0]["module"].as_str().unwrap();
+        let shown = module(&["show", shown, "--dir", folder, "-o", "json"]).ended(0).json();
+        let collected: Vec<&str> =
+            shown["collect"].as_array().unwrap().iter().map(|one| one["table"].as_str().unwrap()).collect();
+        assert!(kept.iter().all(|table| collected.contains(table)), "{name}: {collected:?}");
+
+        let scanned =
+            Command::new(program("tenantra-agent").unwrap()).args(["scan", "-o", "json", "--dir", folder]).output();
+        let scanned = scanned.unwrap();
+        let (out, err) = (String::from_utf8(scanned.stdout).unwrap(), String::from_utf8(scanned.stderr).unwrap());
+        let run: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{name}: {error}: {out}{err}"));
+        assert_eq!(run["status"], "succeeded", "{name}: {}", run["log"]);
+        let verdicts: Vec<&str> =
+            run["checks"].as_array().unwrap().iter().map(|check| check["verdict"].as_str().unwrap()).collect();
+        assert_eq!(verdicts.len(), checks, "{name}");
+        assert!(verdicts.iter().all(|verdict| *verdict != "error"), "{name}: {run}");
+        let facts = run["facts"]["added"].as_array().unwrap();
+        assert!(facts.iter().all(|fact| collected.contains(&fact["table"].as_str().unwrap())), "{name}: {facts:?}");
+    }
 }
 
 #[test]

@@ -5,3 +5,4 @@
 mod imports;
 mod lifecycle;
 mod program;
+mod scap;
