@@ -1,12 +1,12 @@
 //! OpenSCAP's verdicts on a root.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
-use quick_xml::Reader;
-use quick_xml::events::Event;
+use catalog::scap::arf::{self, Outcome};
 
 use super::Verdicts;
 use crate::process::{self, Cost};
@@ -27,43 +27,20 @@ pub fn evaluate(root: &Path, content: &Path) -> anyhow::Result<(Verdicts, Cost)>
         .context("OpenSCAP is the peer of this benchmark, and this system's chroot takes it into another root")?;
     // 2: a rule failed.
     ensure!(matches!(output.status.code(), Some(0 | 2)), "oscap on {} ended with {}", root.display(), output.status);
-    Ok((read(&fs::read_to_string(folder.path().join("results.xml"))?)?, cost))
+    Ok((read(BufReader::new(File::open(folder.path().join("results.xml"))?))?, cost))
 }
 
 /// The rules that were decided.
-fn read(text: &str) -> anyhow::Result<Verdicts> {
-    let mut reader = Reader::from_str(text);
-    let mut verdicts = Verdicts::new();
-    let (mut rule, mut in_result) = (None, false);
-    loop {
-        match reader.read_event()? {
-            Event::Eof => return Ok(verdicts),
-            Event::Start(element) => match element.local_name().as_ref() {
-                b"rule-result" => {
-                    let id = element.try_get_attribute("idref")?.context("a rule-result has an idref")?;
-                    rule = std::str::from_utf8(&id.value)?.strip_prefix(RULE).map(str::to_owned);
-                }
-                b"result" => in_result = true,
-                _ => {}
-            },
-            Event::Text(text) if in_result => {
-                let passes = match text.as_ref() {
-                    b"pass" => Some(true),
-                    b"fail" => Some(false),
-                    _ => None,
-                };
-                if let (Some(rule), Some(passes)) = (rule.take(), passes) {
-                    verdicts.insert(rule, passes);
-                }
-            }
-            Event::End(element) => match element.local_name().as_ref() {
-                b"rule-result" => rule = None,
-                b"result" => in_result = false,
-                _ => {}
-            },
-            _ => {}
-        }
-    }
+fn read(results: impl BufRead) -> anyhow::Result<Verdicts> {
+    let decided = arf::read_parts::<&[u8]>(results, [])?.into_iter().filter_map(|result| {
+        let passes = match result.outcome {
+            Outcome::Pass => true,
+            Outcome::Fail => false,
+            _ => return None,
+        };
+        Some((result.rule.strip_prefix(RULE)?.to_owned(), passes))
+    });
+    Ok(decided.collect())
 }
 
 #[cfg(test)]
@@ -80,6 +57,6 @@ mod tests {
         let rules = [one("a", "pass"), one("b", "fail"), one("c", "notapplicable"), one("d", "notselected")];
         let text = format!("<Benchmark xmlns=\"x\"><TestResult>{}</TestResult></Benchmark>", rules.concat());
         let expected = [("a".to_owned(), true), ("b".to_owned(), false)];
-        assert_eq!(read(&text).unwrap(), Verdicts::from(expected));
+        assert_eq!(read(text.as_bytes()).unwrap(), Verdicts::from(expected));
     }
 }
