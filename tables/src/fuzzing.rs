@@ -17,6 +17,7 @@ pub const TARGETS: &[Target] = &[
     ("accounts", accounts::fuzz),
     ("apk", own::apk_packages::fuzz),
     ("apt_sources", osquery::apt_sources::fuzz),
+    ("arf", read_arf),
     ("audit_rules", own::audit_rules::fuzz),
     ("authorized_keys", osquery::authorized_keys::fuzz),
     ("bcd", read_bcd),
@@ -26,13 +27,14 @@ pub const TARGETS: &[Target] = &[
     ("hive", read_hive),
     ("pam", own::pam_rules::fuzz),
     ("rpm", read_rpm),
-    ("shadow", osquery::shadow::fuzz),
+    ("shadow", read_shadow),
     ("shimcache", read_shimcache),
     ("sshd_config", own::sshd_effective_config::fuzz),
     ("sudoers", osquery::sudoers::fuzz),
     ("task_xml", read_task),
     ("units", units::fuzz),
     ("utmp", logins::fuzz),
+    ("xccdf", read_xccdf),
 ];
 
 /// Gives an input to a target. A name that is none does nothing, which the tests of the corpus notice.
@@ -63,8 +65,25 @@ fn read_rpm(input: &[u8]) {
     osquery::rpm_package_files::fuzz(input);
 }
 
+fn read_shadow(input: &[u8]) {
+    osquery::shadow::fuzz(input);
+    own::weak_passwords::fuzz(input);
+}
+
 fn read_task(input: &[u8]) {
     task::parse(&task::decode(input));
+}
+
+fn read_arf(input: &[u8]) {
+    let _ = catalog::scap::arf::read(input);
+}
+
+fn read_xccdf(input: &[u8]) {
+    for benchmark in catalog::scap::benchmark::read(input).unwrap_or_default() {
+        for profile in &benchmark.profiles {
+            benchmark.selected(profile);
+        }
+    }
 }
 
 fn read_shimcache(input: &[u8]) {
