@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Benchmarks: all, or the one that BENCH names, built with optimisation. RUNS and N are passed on.
+# Benchmarks: all, or the one that BENCH names, built with optimisation. RUNS, N and TIME are passed on.
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
 case ${BENCH:-} in
-'') benches="tenants scan integrity agreement" ;;
-tenants | scan | integrity | agreement) benches=$BENCH ;;
-*) die "there is no benchmark $BENCH; there are: tenants scan integrity agreement" ;;
+'') benches="tenants scan integrity agreement idle" ;;
+tenants | scan | integrity | agreement | idle) benches=$BENCH ;;
+*) die "there is no benchmark $BENCH; there are: tenants scan integrity agreement idle" ;;
 esac
 
 hack/setup.sh kube postgres openbao devcluster >/dev/null
@@ -15,7 +15,9 @@ TENA_DEVCLUSTER=$(dir_of devcluster)/bin/devcluster
 export TENA_DEVCLUSTER
 mkdir -p api-server/ui/dist
 log "programs, with optimisation"
-cargo build --release --locked -p bench -p operator -p agent-daemonset
+packages=(-p bench -p operator -p agent-daemonset)
+case $benches in *idle*) packages+=(-p api-server) ;; esac
+cargo build --release --locked "${packages[@]}"
 for bench in $benches; do
   case $bench in
   integrity) hack/setup.sh aide ;;

@@ -2,6 +2,7 @@
 //! prints a table, then one JSON line. `hack/bench.sh` builds what they need with optimisation.
 
 mod agreement;
+mod idle;
 mod integrity;
 mod process;
 mod raw;
@@ -36,6 +37,12 @@ enum Bench {
     Agreement,
     /// A baseline of /usr and /etc, and a second look at them, beside AIDE.
     Integrity,
+    /// An agent's first scan for the API, and then what it costs to wait for work; once, whatever RUNS says.
+    Idle {
+        /// How long it is watched while it waits.
+        #[arg(long, env = "TIME", default_value_t = 120, value_parser = clap::value_parser!(u64).range(10..=86_400))]
+        seconds: u64,
+    },
 }
 
 #[tokio::main]
@@ -47,5 +54,6 @@ async fn main() -> anyhow::Result<()> {
         Bench::Scan => scan::run(arguments.runs),
         Bench::Agreement => agreement::run(),
         Bench::Integrity => integrity::run(arguments.runs),
+        Bench::Idle { seconds } => idle::run(seconds).await,
     }
 }

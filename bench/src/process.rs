@@ -30,6 +30,11 @@ pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     Ok(f64::from(user + system) / TICKS_PER_SECOND)
 }
 
+/// CPU seconds of a process that runs and of its children that have ended.
+pub fn tree_cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    Ok(f64::from(ticks(&pid.to_string())?.iter().sum::<u32>()) / TICKS_PER_SECOND)
+}
+
 /// CPU seconds of all descendants of this process that have ended.
 pub fn children_cpu_seconds() -> anyhow::Result<f64> {
     let [.., user, system] = ticks("self")?;

@@ -21,7 +21,7 @@ use crate::report::{Figures, Report};
 
 /// As many as the operator reconciles side by side.
 pub const WORKERS: usize = 16;
-const PASSWORD: &str = "bench-only";
+pub const PASSWORD: &str = "Bench-only-7-words";
 
 pub async fn run(runs: u32, tenants: u32) -> anyhow::Result<()> {
     let (mut ours, mut peer) = (Vec::new(), Vec::new());
@@ -47,7 +47,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    async fn new() -> anyhow::Result<Self> {
+    pub async fn new() -> anyhow::Result<Self> {
         let world = World::start_durable().await?;
         world.cluster.install_crds().await?;
         let wanted = Bootstrap {
