@@ -75,7 +75,8 @@ async fn a_first_enrolment_with_the_whole_catalog_takes_a_handful_of_requests() 
     };
     tokio::time::sleep(Duration::from_secs(3)).await;
     let resident = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
-    let resident: Vec<&str> = resident.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("Rss")).collect();
+    let resident: Vec<&str> =
+        resident.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("Rss")).collect();
     eprintln!("{all} modules: {workers} workers, {polls} polls, {requests} requests with results; then {resident:?}");
     assert!(failed.is_empty(), "{failed:?}");
     // Four sandboxes at most, and the baselines that have a worker each.
