@@ -25,12 +25,13 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 /// The longest configuration file that is read whole, and the most lines of one: a table may hold a row for each.
 const MAX_TEXT_BYTES: u64 = 8 << 20;
 const MAX_TEXT_LINES: usize = 50_000;
+const BEGINNING_BYTES: u64 = 1 << 20;
 /// How much of a file is read line by line; dpkg's list of 200,000 packages is shorter.
 const MAX_LINES_BYTES: u64 = 256 << 20;
 /// The longest line that is kept; the rest of it is left out.
 const MAX_LINE_BYTES: u64 = 1 << 20;
 /// How far the end of a longer line is looked for; a file without one is no text.
-const MAX_SKIPPED_BYTES: u64 = 4 << 20;
+const MAX_SKIPPED_BYTES: u64 = 1 << 20;
 /// Names of one folder that are held at once, and their bytes.
 const MAX_NAMES: usize = 200_000;
 const MAX_NAMES_BYTES: usize = 8 << 20;
@@ -182,7 +183,7 @@ impl Scan {
         Some((Reader { file, query: self.query.clone() }, metadata))
     }
 
-    /// The text of a file below the root, at most 8 MiB and 50,000 lines; links are followed.
+    /// The text of a file below the root, at most 8 MiB and 50,000 lines, of a longer file the first MiB; links are followed.
     pub fn text(&self, path: impl AsRef<Path>) -> Option<String> {
         let path = path.as_ref();
         let (reader, metadata) = self.open(path, Follow::Links)?;
@@ -221,7 +222,9 @@ impl Scan {
     }
 
     fn text_of(&self, path: &Path, reader: Reader, metadata: &Metadata) -> Option<String> {
-        let mut bytes = self.whole(path, reader, metadata.size, MAX_TEXT_BYTES)?;
+        // What is so long is no configuration; its beginning shows what it is.
+        let most = if metadata.size > MAX_TEXT_BYTES { BEGINNING_BYTES } else { MAX_TEXT_BYTES };
+        let mut bytes = self.whole(path, reader, metadata.size, most)?;
         let mut rest = bytes.as_slice();
         // No text can have more lines than bytes.
         for _ in 0..MAX_TEXT_LINES.min(bytes.len()) {
