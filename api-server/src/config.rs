@@ -157,6 +157,9 @@ pub struct Config {
     /// How long a module version stays schedulable after a newer one was released, in days.
     #[arg(long, env = "TENA_MODULE_SUNSET_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub module_sunset_days: u32,
+    /// The program `tenantra`, which runs quality gates for this server; left out, the one beside this program.
+    #[arg(long, env = "TENA_GATES_PROGRAM")]
+    pub gates_program: Option<PathBuf>,
 
     /// E-mail of the platform's first super admin, made at the start if nobody has it.
     #[arg(long, env = "TENA_SEED_ADMIN_EMAIL")]

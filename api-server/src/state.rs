@@ -14,6 +14,7 @@ use crate::{
     http::{limit::Limiter, security::SecurityHeaders},
     jobs::rollups::Dirty,
     metrics::Metrics,
+    modules::gates::Gates,
     tenants::cache::TenantCache,
 };
 
@@ -54,6 +55,8 @@ pub struct AppState {
     pub limits: Limits,
     /// What agents may run, and their signed bundles.
     pub modules: Modules,
+    /// What runs quality gates on drafts.
+    pub gates: Gates,
     /// Agents that wait for work here.
     pub waiters: Waiters,
     /// What the dashboard hears of live.

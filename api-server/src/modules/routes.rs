@@ -24,7 +24,7 @@ use crate::{
         query::{Path, Query},
     },
     modules::{
-        enablement,
+        enablement, gates,
         reader::Reader,
         service::{self, Filter, Step},
         view::{ModuleDetail, ModuleView, VersionView},
@@ -44,6 +44,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(get))
         .routes(routes!(versions))
         .routes(routes!(enable))
+        .routes(routes!(run_tests))
         .routes(routes!(promote))
         .routes(routes!(deprecate))
         .routes(routes!(retire))
@@ -176,6 +177,33 @@ pub async fn enable(
     let resource = app.tenants.active(scope.tenant.slug.as_str()).await?;
     let reader = Reader::of_tenant(Scope { resource, ..scope });
     Ok(Answer(service::get(&app, &reader, &slug).await?))
+}
+
+/// Runs the quality gates on a version that is not released yet (lint, fixtures, budget, determinism) and stores what they
+/// say with it. A look that takes longer than the request goes on; `gates` of the version shows its report then.
+#[utoipa::path(
+    post, path = "/modules/{slug}/versions/{version}/tests-run", tag = "modules",
+    params(("slug" = String, Path), ("version" = String, Path)),
+    responses(
+        (status = 200, description = "The gates were run; `gates` says whether they were passed", body = VersionView),
+        (status = 202, description = "They are still being run", headers(("location" = String, description = "The versions, with their gates"))),
+        (status = 409, description = "It is released", body = crate::error::ErrorBody),
+        (status = 503, description = "Others are being run, or this server cannot run any", body = crate::error::ErrorBody),
+    )
+)]
+pub async fn run_tests(
+    allowed: Allow<ManageCatalog>,
+    Shared(app): Shared<App>,
+    Path((slug, version)): Path<(String, String)>,
+) -> Result<Response> {
+    if let Some(row) = gates::run(&app, &slug, &version, allowed.identity.user_id).await? {
+        return Ok(Answer(VersionView::from(row)).into_response());
+    }
+    let mut response = StatusCode::ACCEPTED.into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/modules/{slug}/versions")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
 }
 
 /// Takes a version one step towards its release: from draft to qa, from qa to released. Its quality gates have to be on

@@ -162,7 +162,15 @@ pub async fn step(app: &App, slug: &str, version: &str, step: Step, actor: Uuid)
     Ok(row.into())
 }
 
-async fn note(tx: &mut PlatformTx, actor: Uuid, action: &str, slug: &str, version: &str, details: Value) -> Result<()> {
+/// Writes a step of a version into the platform's audit log.
+pub(super) async fn note(
+    tx: &mut PlatformTx,
+    actor: Uuid,
+    action: &str,
+    slug: &str,
+    version: &str,
+    details: Value,
+) -> Result<()> {
     let entry = audit::Entry {
         actor: format!("user:{actor}"),
         action: action.to_owned(),

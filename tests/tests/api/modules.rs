@@ -259,3 +259,64 @@ async fn the_platform_takes_a_draft_to_its_release_and_to_its_end() -> Result<()
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_has_the_gates_run_and_nobody_else() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    fixture.tenant("acme", json!({ "plan": "Enterprise" })).await?;
+    let (admin, ada) = (fixture.admin().await?, fixture.person("acme", "admin").await?);
+    let send = |yaml: String| admin.post("/v1/modules", &json!({ "document": yaml }));
+    let run = "/v1/modules/our-module/versions/1.0.0/tests-run";
+    let promote = "/v1/modules/our-module/versions/1.0.0/promote";
+    admin.post(run, &json!({})).expect(StatusCode::NOT_FOUND).await?;
+
+    // A draft without fixtures: its report is kept, and it goes nowhere.
+    send(document("1.0.0", true)).expect(StatusCode::CREATED).await?;
+    ada.post(run, &json!({})).expect(StatusCode::FORBIDDEN).await?;
+    let shown = admin.post(run, &json!({})).expect(StatusCode::OK).await?;
+    assert_eq!((&shown["gates"]["passed"], &shown["state"]), (&json!(false), &json!("draft")), "{shown}");
+    assert!(shown["gates"]["gates"][0]["detail"].as_str().unwrap().contains("marked as a draft"), "{shown}");
+    assert_eq!(admin.post(promote, &json!({})).expect(StatusCode::CONFLICT).await?["code"], "gates_missing");
+
+    // A query without end: stopped, and what it did is on record. Meanwhile the server answers.
+    let endless = document("1.0.0", false).replace(
+        "uid > 10",
+        "uid > 10 AND (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n) > 0",
+    );
+    send(endless).expect(StatusCode::OK).await?;
+    let (stopped, alive) = tokio::join!(admin.post(run, &json!({})).send(), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let began = std::time::Instant::now();
+        let answer = admin.get("/v1/modules/our-module/versions").expect(StatusCode::OK).await;
+        answer.map(|_| began.elapsed())
+    });
+    assert!(alive? < Duration::from_secs(3), "the server was kept from others");
+    assert!([StatusCode::OK, StatusCode::ACCEPTED].contains(&stopped?.status()));
+    until(Duration::from_secs(100), "the look at an endless query ends", async || {
+        let versions = admin.get("/v1/modules/our-module/versions").expect(StatusCode::OK).await?;
+        let gates = &versions["items"][0]["gates"];
+        Ok(gates["passed"] == false && !gates["gates"].to_string().contains("marked as a draft"))
+    })
+    .await?;
+
+    // The whole one passes, and its way is open.
+    let whole = send(document("1.0.0", false)).expect(StatusCode::OK).await?;
+    assert_eq!(whole["gates"], Value::Null, "the gates of another content do not count");
+    let passed = admin.post(run, &json!({})).expect(StatusCode::OK).await?;
+    assert_eq!(passed["gates"]["passed"], true, "{passed}");
+    let names: Vec<&str> =
+        passed["gates"]["gates"].as_array().unwrap().iter().map(|gate| gate["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["lint", "fixtures", "budget", "determinism"]);
+    for state in ["qa", "released"] {
+        assert_eq!(admin.post(promote, &json!({})).expect(StatusCode::OK).await?["state"], state);
+    }
+    assert_eq!(admin.post(run, &json!({})).expect(StatusCode::CONFLICT).await?["code"], "wrong_state");
+    let url = fixture.owner_url();
+    let db = sqlx::PgPool::connect(&url).await?;
+    let runs: i64 = sqlx::query_scalar("SELECT count(*) FROM shared.platform_audit WHERE action = 'module.tests_run'")
+        .fetch_one(&db)
+        .await?;
+    db.close().await;
+    assert_eq!(runs, 3);
+    Ok(())
+}

@@ -523,6 +523,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/modules/{slug}/versions/{version}/tests-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Runs the quality gates on a version that is not released yet (lint, fixtures, budget, determinism) and stores what they
+         *     say with it. A look that takes longer than the request goes on; `gates` of the version shows its report then.
+         */
+        post: operations["post_modules_by_slug_versions_by_version_tests_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/overview": {
         parameters: {
             query?: never;
@@ -763,8 +783,9 @@ export interface components {
              * @description Resident memory, in KiB.
              */
             rss_kb?: number;
-            /** @description Checksum of the bundle it has. */
+            /** @description Checksum of the bundle it has; left out where the poll names the version of the configuration. */
             bundle_checksum?: string | null;
+            limits?: components["schemas"]["LimitsInForce"] | null;
         };
         /** @description Agents of the tenant. */
         AgentTotals: {
@@ -1385,6 +1406,11 @@ export interface components {
             running: number;
         };
         /**
+         * @description What bounds the memory and the CPU of an agent's workers.
+         * @enum {string}
+         */
+        LimitsInForce: "cgroup" | "process";
+        /**
          * @description How much a log line matters.
          * @enum {string}
          */
@@ -1437,8 +1463,10 @@ export interface components {
             rationale: string;
             /** @description What to do about a failure. */
             remediation: string;
-            /** @description Selects what fails. */
+            /** @description Selects what fails; empty where a rule of XCCDF decides. */
             query: string;
+            /** @description The rule of XCCDF that the host's OpenSCAP decides. */
+            rule?: string | null;
             /** @description Framework to identifiers of its controls. */
             controls: {
                 [key: string]: string[];
@@ -2273,6 +2301,8 @@ export interface components {
             max_jobs: number;
             /** @description How the agent is. */
             state: components["schemas"]["AgentState"];
+            /** @description Version of the configuration it has, which stands for the bundle's checksum as well; none if it has to be told. */
+            config_version?: string | null;
             /** @description Runs whose verdicts and facts equal those of the acknowledged snapshot. */
             unchanged?: components["schemas"]["UnchangedRun"][];
             /** @description Jobs that are still being worked on: their leases are renewed. */
@@ -2284,8 +2314,11 @@ export interface components {
             jobs: components["schemas"]["AgentJob"][];
             /** @description Runs of `unchanged` whose base the server does not hold: send their envelopes whole, with base null. */
             rejected_runs?: string[];
-            /** @description Checksum of the bundle that jobs refer to; another than the agent has means: fetch the configuration. */
-            bundle_checksum: string;
+            /**
+             * @description Checksum of the bundle that jobs refer to; another than the agent has means: fetch the configuration. Empty where the
+             *     agent named the configuration's version and it still holds.
+             */
+            bundle_checksum?: string;
             /** @description Version of the configuration, likewise. */
             config_version: string;
             /**
@@ -5573,6 +5606,101 @@ export interface operations {
                 };
             };
             /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_modules_by_slug_versions_by_version_tests_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The gates were run; `gates` says whether they were passed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionView"];
+                };
+            };
+            /** @description They are still being run */
+            202: {
+                headers: {
+                    /** @description The versions, with their gates */
+                    location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description It is released */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Others are being run, or this server cannot run any */
             503: {
                 headers: {
                     [name: string]: unknown;
