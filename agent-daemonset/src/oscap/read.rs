@@ -14,7 +14,7 @@ use crate::sandbox::{self, Network, Sight};
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "scap-read";
 /// A report of 100 MiB takes a second or two.
-pub const CPU: Duration = Duration::from_secs(60);
+pub const CPU: Duration = Duration::from_mins(1);
 const MEMORY_BYTES: u64 = 384 << 20;
 
 /// How the scanner calls the OVAL results of a file.

@@ -46,7 +46,7 @@ pub struct Import {
     /// Its category
     #[arg(long, value_name = "NAME", value_parser = category, default_value = "compliance")]
     category: Category,
-    /// Of SCAP content: the profile, in full or its last part, such as cis_level1_server
+    /// Of SCAP content: the profile, in full or its last part, such as `cis_level1_server`
     #[arg(long, value_name = "ID")]
     profile: Option<String>,
     /// What rows of a pack's queries are: facts to keep, or findings
