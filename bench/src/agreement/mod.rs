@@ -122,7 +122,7 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, name: &str, compared: Compared) {
-        let mut differing = 0;
+        let mut differing = Vec::new();
         for (rule, ours) in &compared.ours {
             let Some(theirs) = compared.theirs.get(rule) else { continue };
             self.both_decide += 1;
@@ -130,13 +130,14 @@ impl Tally {
             if ours == theirs {
                 self.agree += 1;
             } else {
-                differing += 1;
+                differing.push(rule.as_str());
                 self.differences.entry(rule.clone()).or_default().push((name.to_owned(), *ours));
             }
         }
         eprintln!(
-            "{name}: {} rules both decide, {differing} differ ({:.1} s, OpenSCAP {:.1} s)",
+            "{name}: {} rules both decide, these differ: {} ({:.1} s, OpenSCAP {:.1} s)",
             compared.ours.keys().filter(|rule| compared.theirs.contains_key(*rule)).count(),
+            if differing.is_empty() { "none".to_owned() } else { differing.join(", ") },
             compared.wall_s.0,
             compared.wall_s.1
         );

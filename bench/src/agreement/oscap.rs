@@ -14,6 +14,9 @@ use crate::process::{self, Cost};
 const PROFILE: &str = "xccdf_org.ssgproject.content_profile_cis_level2_server";
 const RULE: &str = "xccdf_org.ssgproject.content_rule_";
 
+/// The path that root has after signing in. OpenSCAP judges the path of its own process, which is the caller's.
+const ROOT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Evaluates the profile of CIS level 2 for a server.
 pub fn evaluate(root: &Path, content: &Path) -> anyhow::Result<(Verdicts, Cost)> {
     let folder = tempfile::Builder::new().prefix("oscap").tempdir_in(root.join("tmp"))?;
@@ -22,7 +25,7 @@ pub fn evaluate(root: &Path, content: &Path) -> anyhow::Result<(Verdicts, Cost)>
     let mut command = Command::new("chroot");
     // Its own way to look into another root (OSCAP_PROBE_ROOT) asks the package database of this system.
     command.arg(root).args(["oscap", "xccdf", "eval", "--profile", PROFILE, "--results"]);
-    command.arg(inside.join("results.xml")).arg(inside.join("content.xml"));
+    command.env("PATH", ROOT_PATH).arg(inside.join("results.xml")).arg(inside.join("content.xml"));
     let (cost, output) = process::measure(&mut command)
         .context("OpenSCAP is the peer of this benchmark, and this system's chroot takes it into another root")?;
     // 2: a rule failed.

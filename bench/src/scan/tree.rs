@@ -51,16 +51,18 @@ fn fill(tree: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Names below a folder, on its own file system.
-fn count(folder: &Path) -> io::Result<u64> {
+/// Names below a folder, on its own file system. What vanishes meanwhile is not counted.
+pub fn count(folder: &Path) -> io::Result<u64> {
     let device = fs::metadata(folder)?.dev();
     let mut waiting = vec![folder.to_owned()];
     let mut count = 1;
     while let Some(folder) = waiting.pop() {
-        for entry in fs::read_dir(folder)? {
+        let Ok(entries) = fs::read_dir(folder) else { continue };
+        for entry in entries {
             let entry = entry?;
             count += 1;
-            if entry.file_type()?.is_dir() && entry.metadata()?.dev() == device {
+            let is_folder = entry.file_type()?.is_dir();
+            if is_folder && entry.metadata().is_ok_and(|found| found.dev() == device) {
                 waiting.push(entry.path());
             }
         }
