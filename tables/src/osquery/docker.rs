@@ -2,59 +2,26 @@
 //! socket there is nothing to read, and the tables say so; a module that reads them declares `network`, since the sandbox
 //! refuses every connection otherwise.
 
-use std::path::Path;
-
 use serde_json::Value as Json;
 
 use super::json;
+use super::local_api::{LocalApi, MAX_OBJECTS};
 use crate::constraints::Operator;
-use crate::http::{self, Request};
-use crate::reader::{Scan, is_crowded_json};
-use crate::root::Follow;
+use crate::reader::Scan;
 
 const SOCKETS: [&str; 3] = ["/var/run/docker.sock", "/run/docker.sock", "/run/podman/podman.sock"];
 
-/// Objects of one kind that are asked for one by one.
-const MAX_OBJECTS: usize = 10_000;
-
 /// The way to Docker.
-pub(super) struct Docker {
-    scan: Scan,
-    socket: &'static str,
-}
+pub(super) struct Docker(LocalApi);
 
 impl Docker {
     pub fn of(scan: &Scan) -> Option<Self> {
-        let found = SOCKETS.iter().find(|socket| scan.metadata(socket, Follow::Links).is_some());
-        if found.is_none() {
-            scan.warn_of_no_subject("there is no socket of Docker or Podman on this host");
-        }
-        found.map(|socket| Docker { scan: scan.clone(), socket })
+        LocalApi::of(scan, &SOCKETS, "docker", "Docker or Podman").map(Self)
     }
 
     /// The answer to a question; what goes wrong is said.
     pub fn get(&self, path: &str) -> Option<Json> {
-        if !self.scan.budget().is_open() {
-            return None;
-        }
-        let request = Request { method: "GET", host: "docker", path, headers: &[] };
-        let answer = http::unix(&self.scan, Path::new(self.socket))
-            .map_err(http::Error::from)
-            .and_then(|stream| http::ask(stream, request, self.scan.budget()));
-        let problem = match answer {
-            Ok(body) if is_crowded_json(&body) => "its answer holds more values than are read".to_owned(),
-            Ok(body) => match serde_json::from_slice(&body) {
-                Ok(json) => return Some(json),
-                Err(error) => error.to_string(),
-            },
-            // A container or an image that is gone meanwhile, or never was.
-            Err(http::Error::Status(404)) => return None,
-            Err(error) => error.to_string(),
-        };
-        if !self.scan.budget().has_failed() {
-            self.scan.warn(format!("{} does not answer {path}: {problem}", self.socket));
-        }
-        None
+        self.0.get(path)
     }
 
     /// The objects of a list.
@@ -76,7 +43,7 @@ impl Docker {
 
     /// Objects that the query asks for, all if it asks for none. An id may be cut short, as in Docker's own commands.
     pub fn asked_for(&self, column: &str, pointer: &str, objects: Vec<Json>) -> Vec<(String, Json)> {
-        let asked = self.scan.texts(column, Operator::Equals);
+        let asked = self.0.scan.texts(column, Operator::Equals);
         let named = objects.into_iter().filter_map(|object| Some((id(json::text(&object, pointer)?), object)));
         if asked.is_empty() {
             return named.collect();
@@ -92,7 +59,7 @@ impl Docker {
         let is_id = |id: &String| {
             !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
         };
-        self.scan.texts("id", Operator::Equals).into_iter().filter(is_id).collect()
+        self.0.scan.texts("id", Operator::Equals).into_iter().filter(is_id).collect()
     }
 }
 

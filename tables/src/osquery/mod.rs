@@ -71,6 +71,7 @@ pub(crate) mod last;
 pub(crate) mod listening_ports;
 pub(crate) mod load_average;
 pub(crate) mod logged_in_users;
+mod local_api;
 mod lxd;
 pub(crate) mod lxd_certificates;
 pub(crate) mod lxd_cluster;
