@@ -21,7 +21,7 @@ use crate::process::{self, Running};
 use crate::report::{Figures, Report};
 use crate::tenants::{PASSWORD, Prepared};
 
-const ADMIN: &str = "bench@tenantra.example";
+const ADMIN: &str = "root@tenantra.example";
 const DAY_SECONDS: f64 = 86_400.0;
 /// The API's default.
 const POLL_SECONDS: f64 = 300.0;
@@ -165,7 +165,7 @@ impl Platform {
         })
         .await?;
         let access = eventually(Duration::from_mins(1), "the administrator signs in", async || {
-            let body = json!({ "login": ADMIN, "password": PASSWORD });
+            let body = json!({ "email": ADMIN, "password": PASSWORD });
             let answer = http.post(url("/v1/auth/login")).json(&body).send().await?;
             if !answer.status().is_success() {
                 // Few may fail at once.
