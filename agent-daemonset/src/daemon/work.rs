@@ -47,7 +47,10 @@ impl Daemon {
                 return sleep_until(self.contact_at).await;
             }
         };
-        for group in self.groups(bundle) {
+        let groups = self.groups(bundle);
+        // The unpacked bundle was several times what is kept of it.
+        tables::give_memory_back();
+        for group in groups {
             if !self.can_run() {
                 return;
             }
