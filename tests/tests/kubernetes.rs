@@ -267,8 +267,8 @@ async fn a_cluster_is_read_and_judged() -> Result<()> {
     )?;
     assert_eq!((&pods[0]["name"], &pods[0]["host_network"]), (&json!("miner"), &json!(1)));
     assert!(pods[0]["creation_timestamp"].as_i64().unwrap() > 1_700_000_000);
-    let (one, _) = stage
-        .query(&admin, "SELECT count(*) AS found FROM kubernetes_pod WHERE name = 'web' AND namespace = 'good'")?;
+    let (one, _) =
+        query(&admin, "SELECT count(*) AS found FROM kubernetes_pod WHERE name = 'web' AND namespace = 'good'")?;
     assert_eq!(one[0]["found"], 1);
     let (version, _) = query(&admin, "SELECT version, major, minor FROM kubernetes_cluster")?;
     assert_eq!(version[0]["major"], 1);

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned};
 
 use super::access::{Access, AccessError, Trust};
+use super::packed::Packed;
 use crate::budget::Budget;
 use crate::http::{self, Bounds, Request};
 use crate::reader::Warning;
@@ -29,39 +30,45 @@ const BOUNDS: Bounds = Bounds { body_bytes: 4 << 20, patience: Duration::from_se
 /// As long as other kept rows (see `kept`).
 const MAX_AGE: Duration = Duration::from_secs(30);
 /// All kept lists together, as much as all other kept rows.
-const MAX_KEPT_BYTES: usize = 12 << 20;
+pub(super) const MAX_KEPT_BYTES: usize = 12 << 20;
+const MAX_KEPT_LISTS: usize = 256;
 /// Questions for a part of a list before the whole is read instead: a join asks once for each row of the other table.
-const MAX_NARROW: u32 = 4;
+const MAX_PARTS: u32 = 4;
 
 /// A cluster that tables can ask.
 #[derive(Debug)]
 pub struct Cluster {
     access: Access,
     tls: OnceLock<Result<Option<Arc<ClientConfig>>, String>>,
-    kept: Mutex<HashMap<&'static str, List>>,
+    lists: Mutex<Lists>,
 }
 
-/// What is known of one list.
-#[derive(Debug, Clone)]
+/// What is known of the lists.
+#[derive(Debug, Default)]
+struct Lists {
+    by_key: HashMap<String, List>,
+    /// Parts of a table that were asked for, and since when they are counted.
+    parts: HashMap<&'static str, (Instant, u32)>,
+}
+
+#[derive(Debug)]
 struct List {
     since: Instant,
-    state: ListState,
+    /// None if it is too long.
+    kept: Option<Kept>,
 }
 
+/// The rows of a list; those of a long one are packed.
 #[derive(Debug, Clone)]
-enum ListState {
-    /// So many parts of it were asked for.
-    Narrow(u32),
-    /// It is too large to keep.
-    Large,
-    /// All of it, or the reason why not.
-    Whole(Kept),
+pub(super) enum KeptRows {
+    Plain(Arc<Vec<Row>>),
+    Packed(Arc<Packed>),
 }
 
 /// A list with what was said while it was read.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
-    pub rows: Arc<Vec<Row>>,
+    pub rows: KeptRows,
     pub warnings: Vec<Warning>,
     pub bytes: usize,
     /// Nothing broke off and nothing was refused.
@@ -71,7 +78,7 @@ pub(super) struct Kept {
 impl Cluster {
     /// Connects to nothing yet.
     pub fn new(access: Access) -> Self {
-        Cluster { access, tls: OnceLock::new(), kept: Mutex::default() }
+        Cluster { access, tls: OnceLock::new(), lists: Mutex::default() }
     }
 
     /// How it is reached.
@@ -126,57 +133,49 @@ impl Cluster {
         Ok(StreamOwned::new(connection, stream))
     }
 
-    /// A list that was read a short while ago.
-    pub(super) fn kept(&self, table: &'static str) -> Option<Kept> {
-        match self.lists().get(table).filter(|list| list.since.elapsed() < MAX_AGE) {
-            Some(List { state: ListState::Whole(kept), .. }) => Some(kept.clone()),
-            _ => None,
-        }
+    /// A list that was read a short while ago, by the name of its table or of a part.
+    pub(super) fn kept(&self, key: &str) -> Option<Kept> {
+        let lists = self.lists();
+        let list = lists.by_key.get(key).filter(|list| list.since.elapsed() < MAX_AGE)?;
+        list.kept.clone()
     }
 
     /// Whether a part of a list may be asked for, rather than all of it. Counts the question.
     pub(super) fn may_ask_for_a_part(&self, table: &'static str) -> bool {
         let mut lists = self.lists();
-        let fresh = List { since: Instant::now(), state: ListState::Narrow(0) };
-        let list = lists.entry(table).or_insert_with(|| fresh.clone());
-        if list.since.elapsed() >= MAX_AGE {
-            *list = fresh;
+        // Where the whole is too long to keep, or may not be read at all, a part is all there is.
+        let whole = lists.by_key.get(table).filter(|list| list.since.elapsed() < MAX_AGE);
+        if whole.is_some_and(|list| list.kept.as_ref().is_none_or(|kept| !kept.is_whole)) {
+            return true;
         }
-        match &mut list.state {
-            ListState::Narrow(asked) => {
-                *asked += 1;
-                *asked <= MAX_NARROW
-            }
-            ListState::Large => true,
-            // All of it may be refused where a part is not.
-            ListState::Whole(kept) => !kept.is_whole,
+        let (since, asked) = lists.parts.entry(table).or_insert_with(|| (Instant::now(), 0));
+        if since.elapsed() >= MAX_AGE {
+            (*since, *asked) = (Instant::now(), 0);
         }
+        *asked += 1;
+        *asked <= MAX_PARTS
     }
 
-    /// Keeps a list, if it is small enough; others make room for it, the oldest first.
-    pub(super) fn keep(&self, table: &'static str, list: Option<Kept>) {
+    /// Keeps a list, or that it is too long to be kept. Others make room for it, the oldest first.
+    pub(super) fn keep(&self, key: String, kept: Option<Kept>) {
         let mut lists = self.lists();
-        let Some(list) = list.filter(|list| list.bytes <= MAX_KEPT_BYTES) else {
-            lists.insert(table, List { since: Instant::now(), state: ListState::Large });
-            return;
-        };
-        let size = |list: &List| if let ListState::Whole(kept) = &list.state { kept.bytes } else { 0 };
-        lists.remove(table);
-        while lists.values().map(size).sum::<usize>() + list.bytes > MAX_KEPT_BYTES {
-            let oldest = lists.iter().filter(|(_, list)| size(list) > 0).min_by_key(|(_, list)| list.since);
-            let Some(oldest) = oldest.map(|(table, _)| *table) else { break };
-            lists.remove(oldest);
+        let size = |list: &List| list.kept.as_ref().map_or(0, |kept| kept.bytes);
+        let bytes = kept.as_ref().map_or(0, |kept| kept.bytes);
+        lists.by_key.remove(&key);
+        while lists.by_key.len() >= MAX_KEPT_LISTS
+            || lists.by_key.values().map(size).sum::<usize>() + bytes > MAX_KEPT_BYTES
+        {
+            let oldest = lists.by_key.iter().min_by_key(|(_, list)| list.since).map(|(key, _)| key.clone());
+            let Some(oldest) = oldest else { break };
+            lists.by_key.remove(&oldest);
         }
-        lists.insert(table, List { since: Instant::now(), state: ListState::Whole(list) });
+        lists.by_key.insert(key, List { since: Instant::now(), kept });
     }
 
-    fn lists(&self) -> std::sync::MutexGuard<'_, HashMap<&'static str, List>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Beyond it, a list is not gathered before its rows are handed out.
-pub(super) const MAX_LIST_BYTES: usize = MAX_KEPT_BYTES / 2;
 
 enum Stream {
     Plain(TcpStream),

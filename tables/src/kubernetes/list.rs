@@ -5,13 +5,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::cluster::{Cluster, Kept, MAX_LIST_BYTES};
+use super::cluster::{Cluster, Kept, KeptRows, MAX_KEPT_BYTES};
+use super::packed::Packer;
 use super::resource::{Resource, row_of, size_of};
 use super::{NO_CLUSTER, page};
 use crate::constraints::{Constraint, Constraints, Operator};
 use crate::http;
 use crate::kept;
-use crate::reader::{Scan, is_crowded_json};
+use crate::reader::{Scan, Warning, is_crowded_json};
 use crate::schema::Rows;
 use crate::value::Row;
 
@@ -23,6 +24,8 @@ const SMALLER: usize = 8;
 const MAX_PAGES: usize = 2_000;
 /// Bytes of one list.
 const MAX_BYTES: usize = 512 << 20;
+/// A list that is longer is packed.
+const MAX_PLAIN_BYTES: usize = 1 << 20;
 
 /// The rows that a query asks for.
 pub(crate) fn rows(scan: &Scan, resource: &'static Resource) -> Rows {
@@ -32,46 +35,123 @@ pub(crate) fn rows(scan: &Scan, resource: &'static Resource) -> Rows {
     };
     let Some(part) = Part::of(scan, resource) else { return Box::new(std::iter::empty()) };
     let table = resource.table.name;
-    if let Some(kept) = cluster.kept(table).filter(|kept| kept.is_whole || part.is_all()) {
+    let whole = cluster.kept(table);
+    let is_enough = |kept: &Kept| part.is_all() || kept.is_whole && matches!(kept.rows, KeptRows::Plain(_));
+    if let Some(kept) = whole.clone().filter(is_enough) {
         return matching(scan, kept);
     }
-    if !part.is_all() && cluster.may_ask_for_a_part(table) {
-        return Box::new(Pages::new(scan, resource, cluster, part));
+    if part.is_all() {
+        return read(scan, resource, &cluster, part);
     }
+    if let Some(kept) = cluster.kept(&part.key(table)) {
+        return matching(scan, kept);
+    }
+    if cluster.may_ask_for_a_part(table) {
+        return read(scan, resource, &cluster, part);
+    }
+    if let Some(kept) = whole.filter(|kept| kept.is_whole) {
+        return matching(scan, kept);
+    }
+    // So many parts are asked for that the whole costs less; if it is not to be had, the part may be.
     let mut pages = Pages::new(scan, resource, Arc::clone(&cluster), Part::default());
-    pages.is_quiet = !part.is_all();
-    let (mut rows, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = pages.next() {
-        bytes += size_of(&row);
-        rows.push(row);
-        if bytes > MAX_LIST_BYTES {
-            cluster.keep(table, None);
-            return if part.is_all() {
-                Box::new(rows.into_iter().chain(pages))
-            } else {
-                Box::new(Pages::new(scan, resource, cluster, part))
-            };
+    pages.is_quiet = true;
+    match gather(&mut pages) {
+        Ok(gathered) if !pages.is_broken && !scan.budget().has_failed() => {
+            let kept = gathered.kept(Vec::new(), true);
+            cluster.keep(table.to_owned(), Some(kept.clone()));
+            matching(scan, kept)
+        }
+        _ => {
+            cluster.keep(table.to_owned(), None);
+            read(scan, resource, &cluster, part)
         }
     }
-    if scan.budget().has_failed() {
-        return Box::new(std::iter::empty());
+}
+
+/// Reads a list or a part of it, and keeps it.
+fn read(scan: &Scan, resource: &'static Resource, cluster: &Arc<Cluster>, part: Part) -> Rows {
+    let key = part.key(resource.table.name);
+    let mut pages = Pages::new(scan, resource, Arc::clone(cluster), part);
+    match gather(&mut pages) {
+        Err(too_long) => {
+            cluster.keep(key, None);
+            Box::new(all_of(too_long.finish()).chain(pages))
+        }
+        Ok(_) if scan.budget().has_failed() => Box::new(std::iter::empty()),
+        Ok(gathered) => {
+            let kept = gathered.kept(scan.query.warnings_of(resource.table.name), !pages.is_broken);
+            cluster.keep(key, Some(kept.clone()));
+            matching(scan, kept)
+        }
     }
-    if pages.is_broken && !part.is_all() {
-        // The account may see this part and not the whole.
-        cluster.keep(table, None);
-        return Box::new(Pages::new(scan, resource, cluster, part));
+}
+
+/// All rows of a list; an error holds the first of them, if they are too many to be kept.
+fn gather(pages: &mut Pages) -> Result<Gathered, Gathered> {
+    let mut gathered = Gathered::default();
+    for row in pages {
+        gathered.push(row);
+        if gathered.bytes() > MAX_KEPT_BYTES {
+            return Err(gathered);
+        }
     }
-    let warnings = scan.query.warnings_of(table);
-    let kept = Kept { rows: Arc::new(rows), warnings, bytes, is_whole: !pages.is_broken };
-    cluster.keep(table, Some(kept.clone()));
-    matching(scan, kept)
+    Ok(gathered)
 }
 
 fn matching(scan: &Scan, kept: Kept) -> Rows {
     kept.warnings.into_iter().for_each(|warning| scan.query.warn(warning));
+    let KeptRows::Plain(rows) = kept.rows else { return all_of(kept.rows) };
     let equal: Vec<Constraint> =
         scan.constraints.list.iter().filter(|one| one.operator == Operator::Equals).cloned().collect();
-    kept::matching(kept.rows, Arc::new(Constraints { list: equal, used_columns: scan.constraints.used_columns }))
+    kept::matching(rows, Arc::new(Constraints { list: equal, used_columns: scan.constraints.used_columns }))
+}
+
+fn all_of(rows: KeptRows) -> Rows {
+    match rows {
+        KeptRows::Plain(rows) => Box::new((0..rows.len()).map_while(move |index| rows.get(index).cloned())),
+        KeptRows::Packed(packed) => Box::new(packed.rows()),
+    }
+}
+
+/// Rows of a list as they come: plain at first, packed once they are many.
+#[derive(Default)]
+struct Gathered {
+    plain: Vec<Row>,
+    plain_bytes: usize,
+    packer: Option<Packer>,
+}
+
+impl Gathered {
+    fn push(&mut self, row: Row) {
+        if let Some(packer) = &mut self.packer {
+            return packer.push(&row);
+        }
+        self.plain_bytes += size_of(&row);
+        self.plain.push(row);
+        if self.plain_bytes > MAX_PLAIN_BYTES {
+            let mut packer = Packer::default();
+            for row in &std::mem::take(&mut self.plain) {
+                packer.push(row);
+            }
+            self.packer = Some(packer);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.packer.as_ref().map_or(self.plain_bytes, Packer::bytes)
+    }
+
+    fn kept(self, warnings: Vec<Warning>, is_whole: bool) -> Kept {
+        let bytes = self.bytes();
+        Kept { rows: self.finish(), warnings, bytes, is_whole }
+    }
+
+    fn finish(self) -> KeptRows {
+        match self.packer {
+            Some(packer) => KeptRows::Packed(packer.finish()),
+            None => KeptRows::Plain(Arc::new(self.plain)),
+        }
+    }
 }
 
 /// The part of a list that conditions ask for.
@@ -98,6 +178,12 @@ impl Part {
         };
         self.namespace.as_ref().is_none_or(is_label)
             && self.name.as_ref().is_none_or(|name| (1..=253).contains(&name.len()))
+    }
+
+    /// What it is kept by; names have no blanks.
+    fn key(&self, table: &str) -> String {
+        let of = |name: &Option<String>| name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        if self.is_all() { table.to_owned() } else { format!("{table}{} /{}", of(&self.namespace), of(&self.name)) }
     }
 
     fn is_all(&self) -> bool {

@@ -8,6 +8,7 @@ mod kubeconfig;
 pub(crate) mod kubernetes_cluster;
 mod list;
 mod objects;
+mod packed;
 mod page;
 mod quantity;
 mod resource;
