@@ -151,7 +151,7 @@ fn ten_million_files_are_walked_in_bounded_memory_or_the_walk_says_where_it_ende
 }
 
 #[test]
-fn a_walk_that_comes_to_no_end_tells_what_it_found_and_that_it_is_not_all() {
+fn folders_in_folders_are_walked_in_bounded_memory() {
     let host = Host::in_memory();
     // Folders in folders: what waits to be looked into must not fill the memory either.
     let (outer, inner) = if is_full() { (1_000, 1_000) } else { (200, 200) };
