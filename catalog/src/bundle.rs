@@ -26,10 +26,11 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// A bundle of these modules without their fixtures.
+    /// A bundle of these modules without their fixtures. What is made for clusters only stays behind: an agent on a host is
+    /// given none.
     pub fn of<'a>(modules: impl IntoIterator<Item = &'a Module>) -> Self {
-        let mut modules: Vec<Module> =
-            modules.into_iter().map(|module| Module { tests: Vec::new(), ..module.clone() }).collect();
+        let for_hosts = modules.into_iter().filter(|module| !module.platforms.is_cluster_only());
+        let mut modules: Vec<Module> = for_hosts.map(|module| Module { tests: Vec::new(), ..module.clone() }).collect();
         modules.sort_by(|a, b| (&a.slug, &a.version).cmp(&(&b.slug, &b.version)));
         Self { modules }
     }

@@ -201,6 +201,13 @@ pub struct Platforms {
     pub kubernetes: bool,
 }
 
+impl Platforms {
+    /// Whether nothing but a Kubernetes cluster is named.
+    pub fn is_cluster_only(&self) -> bool {
+        self.kubernetes && self.os.is_empty() && self.cloud.is_empty()
+    }
+}
+
 /// An operating system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
