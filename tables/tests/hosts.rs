@@ -321,6 +321,42 @@ fn accounts_packages_and_jobs_are_listed() {
 }
 
 #[test]
+fn passwords_that_are_tried_first_are_found_and_no_digest_is_shown() {
+    let image = Made::new()
+        .with("/etc/passwd", "ada:x:1000:100:Ada Lovelace:/home/ada:/bin/sh\n")
+        .with(
+            "/etc/shadow",
+            concat!(
+                "root:*:19000:0:99999:7:::\n",
+                "ada:$6$saltsalt$FZ4KTSPbOoewdFOzLTU0/j13.9Gf1W5JeHSGeB7kmsbfzaAwcdhuwJcM1eoRG2wTj1rpQQqQm2u13IHdFpgo2/:19500:::::\n",
+                "bob:$y$j9T$abcdefghijklmnopqrstu.$hOANHDeGzVqYWWF39eSAyrD8x5H0MAysFIUjoO4ZXUC:19500:::::\n",
+                "cy:$5$saltsalt$myjXcpMpE2Ofk7fj9hqyNYSn6lmWG4Mqnjx.KIRRr4/:19500:::::\n",
+                "dee:$5$saltsalt$38QJlbbyxZ7Je7WEM1INhK/kmG8nJg9JoaQRUREQ145:19500:::::\n",
+                "eve:$6$saltsalt$qkTgsCrWMTAS9gBGcf9W60sFfH.hU0oTCAOJjhbz5tSp/sU3/xXZK4OFwCtq8lIIdpJ6CatVdOTSHKp97TPkt/:19500:::::\n",
+                "fay:$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/:19500:::::\n",
+                "gus:!$y$j9T$abcdefghijklmnopqrstu.$hOANHDeGzVqYWWF39eSAyrD8x5H0MAysFIUjoO4ZXUC:19500:::::\n",
+            ),
+        )
+        .with("/srv/breached.txt", "one\nkqx-71-breach\r\ntwo\n");
+    let found = ["ada|the account's own names", "bob|a common password", "eve|nothing", "fay|an obsolete digest"];
+    let asked = image.output("SELECT username, found FROM weak_passwords ORDER BY 1");
+    assert_eq!(lines(&asked), found);
+    assert!(asked.warnings.is_empty(), "{:?}", asked.warnings);
+    assert_eq!(
+        image.ask("SELECT username, found FROM weak_passwords WHERE list = '/srv/breached.txt' AND username = 'dee'"),
+        ["dee|a password of the list"]
+    );
+    assert!(image.ask("SELECT * FROM weak_passwords").iter().all(|line| !line.contains("saltsalt")));
+    let missing = image.output("SELECT * FROM weak_passwords WHERE list = '/srv/none.txt' AND username = 'cy'");
+    assert!(missing.rows.is_empty());
+    assert_eq!(missing.warnings.len(), 1, "a list that is not there is said");
+    let costly =
+        Made::new().with("/etc/shadow", &format!("ada:$6$rounds=999999999$saltsalt${}:1::::::\n", "x".repeat(86)));
+    let untried = costly.output("SELECT * FROM weak_passwords");
+    assert!(untried.rows.is_empty() && untried.warnings[0].message.contains("more time or memory"), "{untried:?}");
+}
+
+#[test]
 fn no_part_of_a_home_folder_leads_elsewhere() {
     let image = Made::new()
         .with("/etc/passwd", "bob:x:1001:100::/home/bob:/bin/sh\neve:x:1002:100::/users/eve:/bin/sh\n")
