@@ -11,6 +11,8 @@ mod integrity;
 mod platform;
 #[path = "agent/program.rs"]
 mod program;
+#[path = "agent/scap.rs"]
+mod scap;
 #[path = "agent/windows.rs"]
 mod windows;
 
