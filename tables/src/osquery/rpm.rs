@@ -98,6 +98,7 @@ impl Database {
 
 /// The name under which this process itself finds an opened file.
 #[cfg(unix)]
+#[allow(clippy::unnecessary_wraps)] // other systems have none
 fn own_name(file: &std::fs::File) -> rusqlite::Result<String> {
     Ok(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file)))
 }
