@@ -104,7 +104,10 @@ impl Watch {
         let named: String = printable(statement).chars().take(NAMED_LETTERS).collect();
         thread::spawn(move || {
             if waits.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-                eprintln!("tenantra-agent: stopped after {} s, half again what it may take: {named}", patience.as_secs());
+                eprintln!(
+                    "tenantra-agent: stopped after {} s, half again what it may take: {named}",
+                    patience.as_secs()
+                );
                 std::process::exit(REFUSED.into());
             }
         });

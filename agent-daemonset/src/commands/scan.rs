@@ -213,8 +213,9 @@ fn choose(catalog: &Catalog, args: &ScanArgs, target: &Target) -> anyhow::Result
 /// the cheap ones first.
 fn groups(modules: &[Module], are_files_enough: bool) -> Vec<Vec<&Module>> {
     let by_tables = modules.iter().filter(|module| module.engine == Engine::Tables);
-    let (mut files, mut processes): (Vec<&Module>, Vec<&Module>) = by_tables
-        .partition(|module| are_files_enough || Sight::of(module.requires.tables.iter().map(String::as_str)) == Sight::Files);
+    let (mut files, mut processes): (Vec<&Module>, Vec<&Module>) = by_tables.partition(|module| {
+        are_files_enough || Sight::of(module.requires.tables.iter().map(String::as_str)) == Sight::Files
+    });
     files.sort_by_key(|module| module.profile);
     processes.sort_by_key(|module| module.profile);
     [processes, files].into_iter().filter(|group| !group.is_empty()).collect()

@@ -132,7 +132,8 @@ pub fn deny_network() -> Result<(), Error> {
 
 /// Refuses every socket but netlink's and TCP's, and to wait for connections.
 pub fn deny_all_but_tcp() -> Result<(), Error> {
-    let is_of = |family: i32| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family.unsigned_abs().into());
+    let is_of =
+        |family: i32| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family.unsigned_abs().into());
     // The lower four bits; above them stand flags.
     let is_no_stream = |kind: i32| {
         SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(0xf), kind.unsigned_abs().into())

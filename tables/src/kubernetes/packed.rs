@@ -151,8 +151,8 @@ mod tests {
         for number in 0..2_000 {
             packer.push(&row(number));
         }
-        let packed = packer.finish();
-        assert!(packed.blocks.len() > 5 && packed.bytes < 300_000, "{} bytes", packed.bytes);
-        assert!(packed.rows().enumerate().all(|(number, one)| one == row(i64::try_from(number).unwrap())));
+        let finished = packer.finish();
+        assert!(finished.blocks.len() > 5 && finished.bytes < 300_000, "{} bytes", finished.bytes);
+        assert!(finished.rows().enumerate().all(|(number, one)| one == row(i64::try_from(number).unwrap())));
     }
 }

@@ -21,7 +21,10 @@ fn without_declaration(text: &str) -> &str {
 
 fn data_stream() -> String {
     let part = |name: &str, text: &str| {
-        format!("<ds:component id=\"scap_org.example_comp_{name}\" timestamp=\"2026-01-01T00:00:00\">{}</ds:component>", without_declaration(text))
+        format!(
+            "<ds:component id=\"scap_org.example_comp_{name}\" timestamp=\"2026-01-01T00:00:00\">{}</ds:component>",
+            without_declaration(text)
+        )
     };
     format!(
         r##"<?xml version="1.0" encoding="UTF-8"?>

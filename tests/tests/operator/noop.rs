@@ -45,7 +45,8 @@ async fn a_pass_where_nothing_changed_writes_nothing() {
     for (name, module, condition) in [("good", known.as_str(), "Ready"), ("bad", "no-such-module", "Stalled")] {
         let spec = json!({ "schedule": "@daily", "modules": [{ "slug": module }] });
         create::<ScanSchedule>(&stage, "tenant-t0", "ScanSchedule", name, &spec).await;
-        let (status, reason) = if condition == "Ready" { ("False", "NotYetSupported") } else { ("True", "UnknownModule") };
+        let (status, reason) =
+            if condition == "Ready" { ("False", "NotYetSupported") } else { ("True", "UnknownModule") };
         expect::<ScanSchedule>(&stage, "tenant-t0", name, condition, status, reason).await;
     }
     operator.kill();
