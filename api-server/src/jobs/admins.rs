@@ -15,8 +15,11 @@ use crate::{
     state::App,
 };
 
-/// A tenant's row may come after its resource; then it is looked at again.
+/// Nothing is told by an event alone.
 const EVERY: Duration = Duration::from_secs(15);
+/// A tenant's row may come after its resource, and a look may fail: then the next one is soon, and each further one after
+/// twice that time.
+const SOON: Duration = Duration::from_millis(500);
 /// Events of one burst of changes are taken together.
 const SETTLE: Duration = Duration::from_millis(500);
 
@@ -25,24 +28,28 @@ pub async fn run(app: App) {
     let shutdown = app.shutdown.clone();
     let mut events = app.events.subscribe();
     let mut done = HashSet::new();
+    let mut retry = SOON;
     let work = async {
         if !app.tenants.wait_until_ready().await {
             return;
         }
         loop {
-            let passed = pass(&app, &mut done).await;
-            app.metrics.pass("admins", passed.is_ok());
-            if let Err(error) = passed {
-                tracing::warn!(error = %chain(&error), "the first administrators cannot be made yet");
-            }
+            let pause = if pass(&app, &mut done).await {
+                retry = SOON;
+                EVERY
+            } else {
+                retry = (retry * 2).min(EVERY);
+                retry
+            };
             tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(pause) => {}
                 event = events.recv() => {
                     if matches!(event, Err(RecvError::Closed)) {
                         return;
                     }
                     tokio::time::sleep(SETTLE).await;
                     events = events.resubscribe();
+                    retry = SOON;
                 }
             }
         }
@@ -50,7 +57,10 @@ pub async fn run(app: App) {
     let _ = shutdown.run_until_cancelled(work).await;
 }
 
-async fn pass(app: &App, done: &mut HashSet<(String, String)>) -> Result<()> {
+/// Looks at every tenant that names an administrator; whether all of them are dealt with. One that cannot be does not keep
+/// the others waiting.
+async fn pass(app: &App, done: &mut HashSet<(String, String)>) -> bool {
+    let (mut is_settled, mut has_failed) = (true, false);
     for tenant in app.tenants.list() {
         let Some(admin) = &tenant.spec.admin else { continue };
         let email = admin.email.trim().to_lowercase();
@@ -64,30 +74,45 @@ async fn pass(app: &App, done: &mut HashSet<(String, String)>) -> Result<()> {
             continue;
         }
         let Ok(slug) = Slug::parse(&tenant.name_any()) else { continue };
-        let mut tx = app.db.platform().await?;
-        let Some(row) = store::tenants::by_slug(&mut tx, &slug).await? else { continue };
-        // A manifest of a retained tenant's slug names nobody to its data until the operator has taken the row up.
-        if row.state != TenantState::Active {
-            continue;
-        }
-        let invited =
-            users::NewUser { email, username: None, name: String::new(), password_hash: None, is_super_admin: false };
-        let user = users::ensure(&mut tx, &invited).await?;
-        let memberships = users::memberships(&mut tx, user.user_id).await?;
-        // A role that somebody gave since stays as it is.
-        if memberships.iter().all(|membership| membership.tenant_id != row.tenant.id) {
-            if user.password_hash.is_none() && memberships.is_empty() {
-                users::grant(&mut tx, user.user_id, row.tenant.id, users::Role::Admin).await?;
-            } else {
-                tracing::warn!(
-                    tenant = %slug,
-                    user_id = %user.user_id,
-                    "the manifest's first administrator has an account already, which somebody else made: it gets no role; name another address"
-                );
+        match invite(app, &slug, email).await {
+            Ok(true) => {
+                done.insert(key);
+            }
+            Ok(false) => is_settled = false,
+            Err(error) => {
+                tracing::warn!(tenant = %slug, error = %chain(&error), "the first administrator cannot be made yet");
+                (is_settled, has_failed) = (false, true);
             }
         }
-        tx.commit().await?;
-        done.insert(key);
     }
-    Ok(())
+    app.metrics.pass("admins", !has_failed);
+    is_settled
+}
+
+/// Makes the account of a tenant's first administrator; false while the tenant is not there yet.
+async fn invite(app: &App, slug: &Slug, email: String) -> Result<bool> {
+    let mut tx = app.db.platform().await?;
+    let Some(row) = store::tenants::by_slug(&mut tx, slug).await? else { return Ok(false) };
+    // A manifest of a retained tenant's slug names nobody to its data until the operator has taken the row up.
+    if row.state != TenantState::Active {
+        return Ok(false);
+    }
+    let invited =
+        users::NewUser { email, username: None, name: String::new(), password_hash: None, is_super_admin: false };
+    let user = users::ensure(&mut tx, &invited).await?;
+    let memberships = users::memberships(&mut tx, user.user_id).await?;
+    // A role that somebody gave since stays as it is.
+    if memberships.iter().all(|membership| membership.tenant_id != row.tenant.id) {
+        if user.password_hash.is_none() && memberships.is_empty() {
+            users::grant(&mut tx, user.user_id, row.tenant.id, users::Role::Admin).await?;
+        } else {
+            tracing::warn!(
+                tenant = %slug,
+                user_id = %user.user_id,
+                "the manifest's first administrator has an account already, which somebody else made: it gets no role; name another address"
+            );
+        }
+    }
+    tx.commit().await?;
+    Ok(true)
 }
