@@ -122,7 +122,7 @@ impl FromRequest<App> for AgentCall {
             }
             Sequence::Revoked => return refuse(codes::REVOKED, REVOKED),
         }
-        let resource = app.tenants.served(&credential.tenant.slug, credential.tenant_state.is_served()).await?;
+        let resource = app.tenants.served(&credential.tenant.slug, credential.tenant_state.is_served())?;
         Ok(Self {
             agent_id: credential.agent_id,
             asset_id: credential.asset_id,

@@ -93,7 +93,7 @@ async fn by_service_account(app: &App, token: &str, host: &AdminEnrollRequest) -
     let mut tx = app.db.platform().await?;
     let tenant = store::tenants::by_slug(&mut tx, &slug).await?.ok_or(Error::EnrolmentRefused(NO_TENANT))?;
     tx.rollback().await?;
-    let resource = app.tenants.served(&slug, tenant.state.is_served()).await.map_err(hide_unknown)?;
+    let resource = app.tenants.served(&slug, tenant.state.is_served()).map_err(hide_unknown)?;
     // What Kubernetes vouches for stands above what the agent says of itself.
     let identity = HostIdentity {
         cloud_instance_id: proven.provider_id,

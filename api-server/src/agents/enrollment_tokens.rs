@@ -178,7 +178,7 @@ pub async fn redeem(app: &App, token: &str) -> Result<Redeemed> {
     let mut tx = app.db.platform().await?;
     let Some(redeemed) = enrollment::consume(&mut tx, &token::digest(token)).await? else { return Err(refused) };
     // Not yet committed: a suspended tenant's token keeps its use.
-    let resource = match app.tenants.served(&redeemed.tenant.slug, redeemed.is_served).await {
+    let resource = match app.tenants.served(&redeemed.tenant.slug, redeemed.is_served) {
         Err(Error::NotFound(_)) => return Err(refused),
         other => other?,
     };

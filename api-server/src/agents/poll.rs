@@ -52,7 +52,7 @@ pub async fn next(app: &App, call: &AgentCall) -> Result<PollResponse> {
                 () = app.shutdown.cancelled() => break,
             }
             // Suspended meanwhile: no work any more.
-            app.tenants.active(call.tenant.slug.as_str()).await?;
+            app.tenants.active(call.tenant.slug.as_str())?;
             jobs = lease(app, call, request.max_jobs).await?;
         }
     }

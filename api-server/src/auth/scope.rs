@@ -53,7 +53,7 @@ impl Scope {
             None => None,
         };
         let Membership { tenant, is_served, role } = choose(&identity, named, app).await?;
-        let resource = app.tenants.served(&tenant.slug, is_served).await?;
+        let resource = app.tenants.served(&tenant.slug, is_served)?;
         tracing::Span::current().record("tenant_id", tracing::field::display(tenant.id));
         let scope = Self { tenant, role, resource };
         parts.extensions.insert(scope.clone());

@@ -76,7 +76,7 @@ pub async fn login(app: &App, login: &str, password: String, visitor: &Visitor) 
     };
     app.limits.signin_by_account.forget(&login);
     if !user.is_super_admin {
-        check_suspension(app, &memberships).await?;
+        check_suspension(app, &memberships)?;
     }
     users::record_success(&mut tx, user.user_id).await?;
     let refresh_token = new_refresh_token();
@@ -96,10 +96,10 @@ pub async fn login(app: &App, login: &str, password: String, visitor: &Visitor) 
 }
 
 /// A person whose tenants are all suspended has nothing to sign in to.
-async fn check_suspension(app: &App, memberships: &[users::Membership]) -> Result<()> {
+fn check_suspension(app: &App, memberships: &[users::Membership]) -> Result<()> {
     let mut suspended = None;
     for membership in memberships {
-        match app.tenants.served(&membership.slug, membership.is_served).await {
+        match app.tenants.served(&membership.slug, membership.is_served) {
             Ok(_) => return Ok(()),
             Err(error @ Error::TenantSuspended(_)) => suspended = Some(error),
             Err(Error::NotFound(_)) => {}

@@ -174,7 +174,7 @@ pub async fn enable(
     let if_match = if_match.map(|tag| tag.trim_matches('"'));
     enablement::set(&app, &scope, &slug, wanted.enabled, if_match, allowed.identity.user_id).await?;
     // As the tenant is now, not as it was when the request came.
-    let resource = app.tenants.active(scope.tenant.slug.as_str()).await?;
+    let resource = app.tenants.active(scope.tenant.slug.as_str())?;
     let reader = Reader::of_tenant(Scope { resource, ..scope });
     Ok(Answer(service::get(&app, &reader, &slug).await?))
 }

@@ -43,7 +43,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
         Ok(Some(problem)) => missing.push(problem),
         Err(_) => missing.push("database unreachable: no answer within 3 s".to_owned()),
     }
-    if let Some(problem) = app.tenants.problem().await {
+    if let Some(problem) = app.tenants.problem() {
         missing.push(problem.to_owned());
     }
     if let Some(problem) = app.modules.problem() {

@@ -38,6 +38,8 @@ const OWN_WRITE_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct TenantCache {
     store: Store<Tenant>,
+    /// The first list was complete. The store's own readiness wakes only the last of those who wait for it.
+    synced: watch::Receiver<bool>,
     heard: watch::Receiver<Instant>,
 }
 
@@ -45,6 +47,7 @@ pub struct TenantCache {
 pub struct TenantWatch {
     client: kube::Client,
     writer: Writer<Tenant>,
+    synced: watch::Sender<bool>,
     heard: watch::Sender<Instant>,
     events: broadcast::Sender<Event>,
     metrics: Arc<Metrics>,
@@ -57,15 +60,17 @@ pub fn new(
     metrics: Arc<Metrics>,
 ) -> (TenantCache, TenantWatch) {
     let (store, writer) = reflector::store();
-    // Before the first event nothing was heard; the store's own readiness covers that.
+    let (is_synced, synced) = watch::channel(false);
+    // Before the first event nothing was heard; `synced` covers that.
     let (sender, heard) = watch::channel(Instant::now());
-    (TenantCache { store, heard }, TenantWatch { client, writer, heard: sender, events, metrics })
+    let watch = TenantWatch { client, writer, synced: is_synced, heard: sender, events, metrics };
+    (TenantCache { store, synced, heard }, watch)
 }
 
 impl TenantWatch {
     /// Watches until told to end; a broken watch is made again with back-off.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { client, writer, heard, events, metrics } = self;
+        let Self { client, writer, synced, heard, events, metrics } = self;
         let api: Api<Tenant> = Api::all(client);
         let probe = probe(api.clone(), heard.clone());
         let reader = writer.as_reader();
@@ -74,6 +79,9 @@ impl TenantWatch {
                 Ok(event) => {
                     metrics.tenants.set(i64::try_from(reader.len()).unwrap_or(i64::MAX));
                     heard.send_replace(Instant::now());
+                    if matches!(event, watcher::Event::InitDone) {
+                        synced.send_replace(true);
+                    }
                     publish(&events, &event);
                 }
                 Err(error) => tracing::warn!(error = %crate::error::chain(&error), "the watch on tenants broke"),
@@ -116,15 +124,14 @@ impl std::fmt::Debug for TenantCache {
 }
 
 impl TenantCache {
-    /// Waits for the first complete list.
+    /// Waits for the first complete list; false if the watch ended before.
     pub async fn wait_until_ready(&self) -> bool {
-        self.store.wait_until_ready().await.is_ok()
+        self.synced.clone().wait_for(|is_synced| *is_synced).await.is_ok()
     }
 
     /// What is missing before the cache can be trusted, in a sentence.
-    pub async fn problem(&self) -> Option<&'static str> {
-        let is_synced = tokio::time::timeout(Duration::ZERO, self.store.wait_until_ready()).await.is_ok();
-        if !is_synced {
+    pub fn problem(&self) -> Option<&'static str> {
+        if !*self.synced.borrow() {
             return Some("the watch on tenants has not synced yet");
         }
         (self.heard.borrow().elapsed() > TOO_OLD).then_some("the watch on tenants has heard nothing for 30 s")
@@ -146,8 +153,8 @@ impl TenantCache {
     ///
     /// # Errors
     /// The watch is too old to know, there is no such tenant, or it is suspended or being deleted.
-    pub async fn active(&self, slug: &str) -> Result<Arc<Tenant>> {
-        if self.problem().await.is_some() {
+    pub fn active(&self, slug: &str) -> Result<Arc<Tenant>> {
+        if self.problem().is_some() {
             return Err(Error::Unavailable(
                 "Whether the tenant is active cannot be told just now. Try again in a moment.",
             ));
@@ -161,8 +168,8 @@ impl TenantCache {
     ///
     /// # Errors
     /// As [`TenantCache::active`]; a row that is retained, offboarded or suspended is answered as a suspension is.
-    pub async fn served(&self, slug: &Slug, is_served: bool) -> Result<Arc<Tenant>> {
-        let tenant = self.active(slug.as_str()).await?;
+    pub fn served(&self, slug: &Slug, is_served: bool) -> Result<Arc<Tenant>> {
+        let tenant = self.active(slug.as_str())?;
         if is_served { Ok(tenant) } else { Err(Error::TenantSuspended(slug.to_string())) }
     }
 
