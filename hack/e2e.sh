@@ -5,7 +5,7 @@
 cd "$ROOT"
 
 run=$ROOT/.run/demo
-passed=0 failed=0
+passed=0 failed=0 failures=
 trap 'hack/down.sh >/dev/null 2>&1 || true' EXIT
 
 check() { # NAME COMMAND…
@@ -13,11 +13,13 @@ check() { # NAME COMMAND…
   shift
   if "$@"; then passed=$((passed + 1)); else
     failed=$((failed + 1))
-    log "failed: $name"
+    failures+="failed: $name"$'\n'
   fi
 }
 
+# What failed is told last, where whoever reads the end of a long log finds it.
 finish() {
+  printf %s "$failures" >&2
   printf '%d passed, %d failed\n' "$passed" "$failed"
   [ "$failed" -eq 0 ]
 }
@@ -28,16 +30,22 @@ check "make demo succeeds" hack/demo.sh
 export KUBECONFIG
 
 k() { $kubectl --request-timeout=20s "$@"; }
-summary() { jq -e "$1" "$run/summary.json" >/dev/null; }
-columns() { k get tnt acme | head -n 1 | grep -qE '^NAME +PLAN +READY +SCORE +AGENTS +AGE'; }
-listed() { k get tenantra -A | grep -q 'tenant.tenantra.io/acme'; }
+summary() { jq -e "$1" "$run/summary.json" >/dev/null || { cat "$run/summary.json" >&2; return 1; }; }
+# shows PATTERN COMMAND…: its output has a line of this pattern. The output is whole before it is searched: a search that
+# ends at the first match would end the command by a signal, and that is a failure here.
+shows() {
+  local pattern=$1 output
+  shift
+  output=$("$@") || return 1
+  grep -qE -- "$pattern" <<<"$output" || { echo "$output" >&2; return 1; }
+}
 
 check "the tenant is ready with a score" summary '.ready and .score != null'
 check "one agent on one asset" summary '.agents == 1 and .assets == 1'
 check "eighty checks and no error" summary '.checks.passed + .checks.failed >= 80 and .checks.error == 0'
 check "kubectl wait works" k wait --for=condition=Ready tenant/acme --timeout=10s
-check "kubectl get tnt shows plan, ready, score, agents and age" columns
-check "kubectl get tenantra lists the tenant" listed
+check "kubectl get tnt shows plan, ready, score, agents and age" shows '^NAME +PLAN +READY +SCORE +AGENTS +AGE' k get tnt acme
+check "kubectl get tenantra lists the tenant" shows 'tenant\.tenantra\.io/acme' k get tenantra -A
 
 log "the dashboard in a browser"
 report=$(mktemp)
@@ -64,7 +72,7 @@ nothing_runs() {
   [ "$left" -eq 0 ]
 }
 no_mount() { ! grep -F "$cluster" /proc/mounts >&2; }
-no_address() { ! ip -4 -o address show dev lo | grep -qF " $address/"; }
+no_address() { [[ $(ip -4 -o address show dev lo) != *" $address/"* ]]; }
 no_folder() { [ ! -e "$run" ] && [ ! -e "$cluster" ]; }
 if [ -n "$cluster" ]; then
   check "no process is left" nothing_runs

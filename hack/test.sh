@@ -31,8 +31,13 @@ figure() {
   { sed 's/\x1b\[[0-9;]*m//g' "$logs/$1" | grep -oE "$2" || true; } | tail -n 1 | { grep -oE '[0-9]+' || echo 0; } | tail -n 1
 }
 
+# Which tests failed is told last, where whoever reads the end of a long log finds it.
 finish() {
-  [ -z "$broken" ] || log "failed:$broken"
+  local name
+  for name in $broken; do
+    log "failed: $name"
+    { sed 's/\x1b\[[0-9;]*m//g' "$logs/$name" | grep -E '^ *(FAIL|TIMEOUT|ABORT|SIG[A-Z]+|LEAK-FAIL|failed:|✘) ' || true; } | sort -u | sed 's/^ */    /' >&2
+  done
   printf '%d passed, %d failed\n' "$passed" "$failed"
   [ "$failed" -eq 0 ]
 }
