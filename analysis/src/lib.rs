@@ -1,5 +1,16 @@
 //! Pure functions over what scans found. No IO, and no type of another crate: callers say what a number means.
+//!
+//! | module | answers |
+//! | --- | --- |
+//! | [`score`] | how much of what was assessed passes |
+//! | [`compliance`] | how controls, frameworks, groups and tenants stand, and since when |
+//!
+//! Everything that is kept is a sum of integers ([`sum::Sum`]): it is changed by differences, merged in any order, and
 
 #![forbid(unsafe_code)]
 
+pub mod compliance;
+pub mod grant;
 pub mod score;
+pub mod sum;
+pub mod text;

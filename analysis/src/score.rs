@@ -2,11 +2,14 @@
 //!
 //! It is kept as sums, not computed on read: a change of a verdict is taken out with its old weight and put in with its
 //! new one, so that the cost of a change does not grow with what is stored. A property test holds that against a full
-//! recompute. Checks that do not apply, and those that could not be decided, are not assessed.
+//! recompute. Checks that do not apply, and those that could not be decided, are not assessed. A failing check that is
+//! waived neither raises nor lowers the score: it is counted apart, so that no waiver looks like a pass.
 
 use serde::{Deserialize, Serialize};
 
-/// What a check says.
+use crate::sum::{Sum, percent};
+
+/// What a check says, and whether somebody answers for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -18,6 +21,21 @@ pub enum Verdict {
     NotApplicable,
     /// The question could not be answered.
     Error,
+    /// Something is wrong, and a waiver in force says who answers for it (see [`crate::compliance::Waiver`]).
+    Waived,
+}
+
+impl Verdict {
+    /// The verdict as it counts: a failing check under a waiver in force is waived. No other verdict is touched, and a
+    /// waived one fails again once nothing waives it.
+    #[must_use]
+    pub const fn under(self, is_waived: bool) -> Self {
+        match (self, is_waived) {
+            (Self::Fail | Self::Waived, true) => Self::Waived,
+            (Self::Fail | Self::Waived, false) => Self::Fail,
+            (other, _) => other,
+        }
+    }
 }
 
 /// How bad a failing check is.
@@ -89,6 +107,12 @@ pub struct Sums {
     pub not_applicable: i64,
     /// How many could not be decided.
     pub error: i64,
+    /// How many fail under a waiver: in no other number here.
+    #[serde(default)]
+    pub waived: i64,
+    /// Weights of these.
+    #[serde(default)]
+    pub waived_weight: i64,
 }
 
 impl Sums {
@@ -125,6 +149,10 @@ impl Sums {
             }
             Verdict::NotApplicable => self.not_applicable += sign,
             Verdict::Error => self.error += sign,
+            Verdict::Waived => {
+                self.waived += sign;
+                self.waived_weight += weight;
+            }
         }
     }
 
@@ -138,12 +166,45 @@ impl Sums {
             failed: self.failed + other.failed,
             not_applicable: self.not_applicable + other.not_applicable,
             error: self.error + other.error,
+            waived: self.waived + other.waived,
+            waived_weight: self.waived_weight + other.waived_weight,
         }
+    }
+
+    /// How many say something: they pass, fail, or fail under a waiver.
+    pub const fn assessed(&self) -> i64 {
+        self.passed + self.failed + self.waived
+    }
+
+    /// Assessed ÷ all that apply × 100, rounded down, so that 100 means all; none if nothing applies.
+    pub fn coverage(&self) -> Option<u8> {
+        percent(self.assessed(), self.assessed() + self.error)
     }
 
     /// The score; none if nothing was assessed, or everything assessed weighs nothing.
     pub fn score(&self) -> Option<u8> {
         of_weights(self.passed_weight, self.assessed_weight)
+    }
+}
+
+impl Sum for Sums {
+    fn plus(self, other: Self) -> Self {
+        Self::plus(self, other)
+    }
+
+    fn negated(self) -> Self {
+        let Self { passed_weight, assessed_weight, passed, failed, not_applicable, error, waived, waived_weight } =
+            self;
+        Self {
+            passed_weight: -passed_weight,
+            assessed_weight: -assessed_weight,
+            passed: -passed,
+            failed: -failed,
+            not_applicable: -not_applicable,
+            error: -error,
+            waived: -waived,
+            waived_weight: -waived_weight,
+        }
     }
 }
 
@@ -186,9 +247,30 @@ mod tests {
         assert_eq!(Sums::of([Weighed { verdict: Verdict::Error, weight: 1 }]).score(), None);
     }
 
+    #[test]
+    fn a_waived_check_is_counted_apart_and_does_not_move_the_score() {
+        let verdicts = [(Verdict::Pass, 10), (Verdict::Fail, 5), (Verdict::Fail.under(true), 10), (Verdict::Error, 1)];
+        let sums = Sums::of(verdicts.map(|(verdict, weight)| Weighed { verdict, weight }));
+        assert_eq!((sums.score(), sums.coverage()), (Some(67), Some(75)));
+        assert_eq!((sums.failed, sums.waived, sums.waived_weight), (1, 1, 10));
+    }
+
+    #[test]
+    fn a_waiver_touches_only_what_fails_and_ends() {
+        for verdict in [Verdict::Pass, Verdict::NotApplicable, Verdict::Error] {
+            assert_eq!((verdict.under(true), verdict.under(false)), (verdict, verdict));
+        }
+        assert_eq!(Verdict::Fail.under(true).under(false), Verdict::Fail);
+    }
+
     fn weighed() -> impl Strategy<Value = Option<Weighed>> {
-        let verdict =
-            prop_oneof![Just(Verdict::Pass), Just(Verdict::Fail), Just(Verdict::NotApplicable), Just(Verdict::Error)];
+        let verdict = prop_oneof![
+            Just(Verdict::Pass),
+            Just(Verdict::Fail),
+            Just(Verdict::NotApplicable),
+            Just(Verdict::Error),
+            Just(Verdict::Waived)
+        ];
         proptest::option::of((verdict, 0_u32..=1000).prop_map(|(verdict, weight)| Weighed { verdict, weight }))
     }
 
