@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`score`] | how much of what was assessed passes |
 //! | [`compliance`] | how controls, frameworks, groups and tenants stand, and since when |
+//! | [`risk`] | how bad it is, and what made it so |
 //!
 //! Everything that is kept is a sum of integers ([`sum::Sum`]): it is changed by differences, merged in any order, and
 
@@ -11,6 +12,7 @@
 
 pub mod compliance;
 pub mod grant;
+pub mod risk;
 pub mod score;
 pub mod sum;
 pub mod text;
