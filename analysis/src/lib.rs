@@ -5,12 +5,15 @@
 //! | [`score`] | how much of what was assessed passes |
 //! | [`compliance`] | how controls, frameworks, groups and tenants stand, and since when |
 //! | [`risk`] | how bad it is, and what made it so |
+//! | [`drift`] | what changed, how unusual that is, in words |
 //!
 //! Everything that is kept is a sum of integers ([`sum::Sum`]): it is changed by differences, merged in any order, and
+//! equal to what a recompute gives. `docs/scoring.md` shows the formulas with the numbers of the tests here.
 
 #![forbid(unsafe_code)]
 
 pub mod compliance;
+pub mod drift;
 pub mod grant;
 pub mod risk;
 pub mod score;
