@@ -18,6 +18,23 @@ fn a_host_that_starts_and_stops_a_thing_a_thousand_times_makes_it_no_more_usual(
 }
 
 #[test]
+fn a_host_that_makes_its_baseline_forget_a_thing_is_not_counted_for_it_twice() {
+    let mut servers = Servers::new(11, &[]);
+    let rare = || port("4444/tcp");
+    let flood: Vec<Item> = (0..1_100).map(|number| port(&number.to_string())).collect();
+    for round in 0..3 {
+        let day = 60 + round * 14;
+        servers.run(0, day, &[Change::Appeared(rare())]);
+        servers.run(0, day, &[Change::Vanished(rare())]);
+        servers.run(0, day + 7, &inventory(&flood));
+        servers.run(0, day + 7, &flood.iter().cloned().map(Change::Vanished).collect::<Vec<_>>());
+    }
+    servers.run(0, 102, &[Change::Appeared(rare())]);
+    let evidence = Evidence::of(&servers.assets[1], &servers.group, &Change::Appeared(rare()), Day::of(on(102)));
+    assert_eq!((evidence.have, evidence.had), (1, 0));
+}
+
+#[test]
 fn a_host_that_reports_everything_fills_its_own_quota_only() {
     let mut servers = Servers::new(11, &[port("443/tcp")]);
     let flood: Vec<Change> = (0..5_000).map(|port| Change::Appeared(self::port(&format!("x{port}")))).collect();
