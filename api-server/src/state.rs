@@ -11,10 +11,11 @@ use crate::{
     auth::token::Tokens,
     config::Config,
     events::Event,
-    http::{limit::Limiter, security::SecurityHeaders},
+    http::{csv::Exports, limit::Limiter, security::SecurityHeaders},
     jobs::rollups::Dirty,
     metrics::Metrics,
     modules::gates::Gates,
+    results::overview::Overviews,
     tenants::cache::TenantCache,
 };
 
@@ -59,6 +60,10 @@ pub struct AppState {
     pub gates: Gates,
     /// Agents that wait for work here.
     pub waiters: Waiters,
+    /// Overviews that are being read.
+    pub overviews: Overviews,
+    /// Files that are being written.
+    pub exports: Exports,
     /// What the dashboard hears of live.
     pub events: broadcast::Sender<Event>,
     /// Tenants whose rollup is behind.

@@ -1,5 +1,7 @@
-//! Findings: lists and one by one. They are written by [`crate::ingest`] only. A page is two statements, whatever the
-//! filters; those that are not set are left to the planner as constants.
+//! Findings: lists, one by one, and all as an export. They are written by [`crate::ingest`] only. A part of a list is two
+//! statements, whatever the filters: its rows, and how many there are.
+
+mod query;
 
 use std::collections::BTreeMap;
 
@@ -7,11 +9,16 @@ use catalog::Severity;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+pub use query::Place;
+use query::Query;
+
 use crate::error::Result;
-use crate::page::{Page, Paged, contains};
-use crate::tx::{Mode, TenantTx};
+use crate::export::{Column, Export, Kind};
+use crate::page::{Listed, Seen, Start};
+use crate::tx::{Mode, Read, TenantTx};
 
 /// A finding with what its check says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
@@ -89,129 +96,154 @@ pub struct FindingFilter {
     pub module: Option<String>,
     /// Of this check.
     pub check: Option<String>,
-    /// Contained in resource, check or title, without regard to case.
+    /// Contained in resource, check or title, without regard to case. Unless an asset is named as well, a part of the list
+    /// holds what is found among the next 5,000 findings.
     pub q: Option<String>,
 }
 
-/// How a list is ordered.
+/// How a list is ordered. The time is when a finding was last opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sort {
     /// Worst first, then newest.
     #[default]
     WorstFirst,
-    /// Least bad first.
+    /// Least bad first, then oldest: the reverse of [`Sort::WorstFirst`].
     MildestFirst,
     /// Newest first.
     NewestFirst,
-    /// Oldest first.
+    /// Oldest first: the reverse of [`Sort::NewestFirst`].
     OldestFirst,
 }
 
 // An open finding was last seen when its asset's module last ran to its end; the page's rows look that up, no row holds it.
-macro_rules! select_finding {
-    ($inner:expr) => {
-        concat!(
-            "SELECT f.finding_id, f.asset_id, a.name AS asset_name, f.module, f.module_version, f.check_id, ",
-            "COALESCE(c.title, f.check_id) AS title, f.resource, f.severity, f.status, f.evidence, COALESCE(c.rationale, '') AS rationale, ",
-            "COALESCE(c.remediation, '') AS remediation, COALESCE(c.controls, '{}') AS controls, f.first_seen_at, ",
-            "COALESCE(CASE WHEN f.status = 'open' THEN m.last_run_at ELSE f.closed_at END, f.opened_at) AS last_seen_at, ",
-            "f.opened_at, f.closed_at, f.times_reopened FROM (",
-            $inner,
-            ") f JOIN assets a USING (asset_id) LEFT JOIN asset_modules m ON m.asset_id = f.asset_id AND m.module = f.module ",
-            "LEFT JOIN shared.checks c ON c.module = f.module AND c.version = f.module_version AND c.check_id = f.check_id "
-        )
+macro_rules! columns {
+    () => {
+        "f.finding_id, f.asset_id, a.name AS asset_name, f.module, f.module_version, f.check_id,
+         COALESCE(c.title, f.check_id) AS title, f.resource, f.severity, f.status, f.evidence, COALESCE(c.rationale, '') AS rationale,
+         COALESCE(c.remediation, '') AS remediation, COALESCE(c.controls, jsonb_build_object()) AS controls, f.first_seen_at,
+         COALESCE(CASE WHEN f.status = 'open' THEN m.last_run_at ELSE f.closed_at END, f.opened_at) AS last_seen_at,
+         f.opened_at, f.closed_at, f.times_reopened"
     };
 }
 
-macro_rules! filtered {
-    ($select:literal, $order:expr) => {
-        concat!(
-            $select,
-            " FROM findings f WHERE ($1::text IS NULL OR f.status = $1) AND ($2::smallint[] IS NULL OR f.severity_rank = ANY($2)) ",
-            "AND ($3::uuid IS NULL OR f.asset_id = $3) AND ($4::text IS NULL OR f.module = $4) AND ($5::text IS NULL OR f.check_id = $5) ",
-            "AND ($6::text IS NULL OR f.resource ILIKE $6 OR f.check_id ILIKE $6 OR EXISTS (SELECT FROM shared.checks c ",
-            "WHERE c.module = f.module AND c.version = f.module_version AND c.check_id = f.check_id AND c.title ILIKE $6)) ",
-            $order
-        )
+macro_rules! joins {
+    () => {
+        "JOIN assets a ON a.asset_id = f.asset_id LEFT JOIN asset_modules m ON m.asset_id = f.asset_id AND m.module = f.module
+         LEFT JOIN shared.checks c ON c.module = f.module AND c.version = f.module_version AND c.check_id = f.check_id "
     };
 }
 
-macro_rules! list_in_order {
-    ($order:literal) => {
-        concat!(
-            select_finding!(filtered!("SELECT f.*", concat!("ORDER BY ", $order, " LIMIT $7 OFFSET $8"))),
-            "ORDER BY ",
-            $order
-        )
-    };
-}
-
-/// A page of findings: two statements.
+/// A part of the findings: two statements.
 pub async fn list<M: Mode>(
     tx: &mut TenantTx<M>,
     filter: &FindingFilter,
     sort: Sort,
-    page: Page,
-) -> Result<Paged<Finding>> {
-    let FindingFilter { severities, status, asset_id, module, check, q } = filter;
-    let ranks: Option<Vec<i16>> = (!severities.is_empty()).then(|| severities.iter().map(|s| rank(*s)).collect());
-    let pattern = q.as_deref().filter(|q| !q.is_empty()).map(contains);
-    let statement = match sort {
-        Sort::WorstFirst => list_in_order!("f.status DESC, f.severity_rank DESC, f.opened_at DESC, f.finding_id"),
-        Sort::MildestFirst => list_in_order!("f.severity_rank, f.opened_at DESC, f.finding_id"),
-        Sort::NewestFirst => list_in_order!("f.opened_at DESC, f.finding_id"),
-        Sort::OldestFirst => list_in_order!("f.opened_at, f.finding_id"),
-    };
-    let items = sqlx::query_as(statement)
-        .bind(status.map(Status::as_str))
-        .bind(&ranks)
-        .bind(asset_id)
-        .bind(module)
-        .bind(check)
-        .bind(&pattern)
-        .bind(page.limit())
-        .bind(page.offset())
+    start: &Start<Place>,
+) -> Result<Listed<Finding, Place>> {
+    let query = Query::new(filter, sort, start.place());
+    let order = sort.order("k");
+    let statement = format!(
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", k.is_match, k.is_horizon FROM ({keys}) k JOIN findings f ON f.finding_id = k.finding_id ",
+            joins!(),
+            "ORDER BY {order}"
+        ),
+        keys = query.keys(),
+        order = order
+    );
+    let (at, id) = start.place().map(Place::time_and_id).unzip();
+    // Not kept as prepared: its plan has to be one for these very values, and there are many forms of it.
+    let rows: Vec<Seen<Finding>> = sqlx::query_as(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(filter.asset_id)
+        .bind(&filter.module)
+        .bind(&filter.check)
+        .bind(&query.pattern)
+        .bind(at)
+        .bind(id)
+        .bind(start.limit())
+        .bind(start.offset())
         .fetch_all(tx.connection()?)
         .await?;
-    let total = sqlx::query_scalar(filtered!("SELECT count(*)", ""))
-        .bind(status.map(Status::as_str))
-        .bind(&ranks)
-        .bind(asset_id)
-        .bind(module)
-        .bind(check)
-        .bind(&pattern)
+    let (statement, total) = query.count().statement();
+    let (count, seen): (i64, i64) = sqlx::query_as(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(filter.asset_id)
+        .bind(&filter.module)
+        .bind(&filter.check)
+        .bind(&query.pattern)
         .fetch_one(tx.connection()?)
         .await?;
-    Ok(Paged { items, total })
+    if query.is_search() {
+        Ok(Listed::of_search(rows, start, total(count, seen), Place::of))
+    } else {
+        let rows = rows.into_iter().map(|row| row.row).collect();
+        Ok(Listed::of(rows, start, total(count, seen), Place::of))
+    }
 }
 
 /// One finding.
 pub async fn get<M: Mode>(tx: &mut TenantTx<M>, finding_id: Uuid) -> Result<Option<Finding>> {
-    Ok(sqlx::query_as(select_finding!("SELECT * FROM findings WHERE finding_id = $1"))
-        .bind(finding_id)
-        .fetch_optional(tx.connection()?)
-        .await?)
+    let statement = concat!("SELECT ", columns!(), " FROM findings f ", joins!(), "WHERE f.finding_id = $1");
+    Ok(sqlx::query_as(statement).bind(finding_id).fetch_optional(tx.connection()?).await?)
 }
 
 /// The worst open findings of the tenant.
 pub async fn worst<M: Mode>(tx: &mut TenantTx<M>, max: u32) -> Result<Vec<Finding>> {
-    Ok(sqlx::query_as(concat!(
-        select_finding!(
-            "SELECT * FROM findings WHERE status = 'open' ORDER BY severity_rank DESC, opened_at DESC, finding_id LIMIT $1"
-        ),
+    let statement = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM (SELECT * FROM findings WHERE status = 'open' ORDER BY severity_rank DESC, opened_at DESC, finding_id LIMIT $1) f ",
+        joins!(),
         "ORDER BY f.severity_rank DESC, f.opened_at DESC, f.finding_id"
-    ))
-    .bind(i64::from(max))
-    .fetch_all(tx.connection()?)
-    .await?)
+    );
+    Ok(sqlx::query_as(statement).bind(i64::from(max)).fetch_all(tx.connection()?).await?)
 }
 
-/// The order of severities as the generated column has it.
-const fn rank(severity: Severity) -> i16 {
-    match severity {
-        Severity::Critical => 4,
-        Severity::High => 3,
-        Severity::Medium => 2,
-        Severity::Low => 1,
-    }
+/// What an export of findings has of each. What a check says of itself (rationale, remediation, controls) is the same in
+/// thousands of rows and is left to the catalog.
+pub const EXPORTED: &[Column] = &[
+    Column::new("id", Kind::Id),
+    Column::new("severity", Kind::Text),
+    Column::new("status", Kind::Text),
+    Column::new("title", Kind::Text),
+    Column::new("check", Kind::Text),
+    Column::new("module", Kind::Text),
+    Column::new("module_version", Kind::Text),
+    Column::new("resource", Kind::Text),
+    Column::new("asset_id", Kind::Id),
+    Column::new("asset", Kind::Text),
+    Column::new("first_seen_at", Kind::Time),
+    Column::new("last_seen_at", Kind::Time),
+    Column::new("closed_at", Kind::Time),
+    Column::new("times_reopened", Kind::Number),
+    Column::new("evidence", Kind::Text),
+];
+
+/// All findings that the filter leaves, in one statement; in no order unless one is asked for.
+pub fn export<'tx>(tx: &'tx mut TenantTx<Read>, filter: &FindingFilter, sort: Option<Sort>) -> Result<Export<'tx>> {
+    let query = Query::new(filter, sort.unwrap_or_default(), None);
+    let order = sort.map(|sort| format!(" ORDER BY {}", sort.order("f"))).unwrap_or_default();
+    let statement = format!(
+        concat!(
+            "SELECT f.finding_id, f.severity, f.status, COALESCE(c.title, f.check_id), f.check_id, f.module, f.module_version,
+                 f.resource, f.asset_id, a.name, f.first_seen_at,
+                 COALESCE(CASE WHEN f.status = 'open' THEN m.last_run_at ELSE f.closed_at END, f.opened_at), f.closed_at,
+                 f.times_reopened, f.evidence::text FROM findings f ",
+            joins!(),
+            "WHERE {filter}{order}"
+        ),
+        filter = query.filter(),
+        order = order
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(filter.asset_id)
+        .bind(filter.module.clone())
+        .bind(filter.check.clone())
+        .bind(query.pattern)
+        .fetch(tx.connection()?);
+    Ok(Export::new(EXPORTED, rows))
 }

@@ -66,17 +66,20 @@ pub struct Totals {
 /// Reads the overview.
 pub async fn read<M: Mode>(tx: &mut TenantTx<M>) -> Result<Overview> {
     let totals: Totals = sqlx::query_as(
-        "SELECT COALESCE(sum(passed_weight), 0)::bigint AS passed_weight, COALESCE(sum(assessed_weight), 0)::bigint AS assessed_weight,
-             COALESCE(sum(passed), 0)::bigint AS passed, COALESCE(sum(failed), 0)::bigint AS failed,
-             COALESCE(sum(not_applicable), 0)::bigint AS not_applicable, COALESCE(sum(error), 0)::bigint AS error,
-             COALESCE(sum(open_critical), 0)::bigint AS open_critical, COALESCE(sum(open_high), 0)::bigint AS open_high,
-             COALESCE(sum(open_medium), 0)::bigint AS open_medium, COALESCE(sum(open_low), 0)::bigint AS open_low,
-             (SELECT count(*) FROM assets) AS assets, (SELECT count(*) FROM agents WHERE state = 'active') AS agents,
-             (SELECT count(*) FROM agents WHERE state = 'active' AND last_seen_at > now() - make_interval(secs => $1)) AS agents_online,
+        "SELECT s.*, g.*, (SELECT count(*) FROM assets) AS assets,
              (SELECT count(*) FROM shared.jobs WHERE state = 'queued' AND tenant_role = current_user) AS jobs_queued,
              (SELECT count(*) FROM shared.jobs WHERE state = 'leased' AND tenant_role = current_user) AS jobs_running,
              (SELECT max(received_at) FROM runs) AS last_result_at
-         FROM asset_scores",
+         FROM (SELECT COALESCE(sum(passed_weight), 0)::bigint AS passed_weight,
+                 COALESCE(sum(assessed_weight), 0)::bigint AS assessed_weight,
+                 COALESCE(sum(passed), 0)::bigint AS passed, COALESCE(sum(failed), 0)::bigint AS failed,
+                 COALESCE(sum(not_applicable), 0)::bigint AS not_applicable, COALESCE(sum(error), 0)::bigint AS error,
+                 COALESCE(sum(open_critical), 0)::bigint AS open_critical, COALESCE(sum(open_high), 0)::bigint AS open_high,
+                 COALESCE(sum(open_medium), 0)::bigint AS open_medium, COALESCE(sum(open_low), 0)::bigint AS open_low
+             FROM asset_scores) s
+         CROSS JOIN (SELECT count(*) AS agents,
+                 count(*) FILTER (WHERE last_seen_at > now() - make_interval(secs => $1)) AS agents_online
+             FROM agents WHERE state = 'active') g",
     )
     .bind(crate::agents::SILENT_AFTER.as_secs_f64())
     .fetch_one(tx.connection()?)

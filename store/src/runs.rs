@@ -1,14 +1,20 @@
-//! Runs: what was executed where and how it ended. A run that changed nothing is one small row.
+//! Runs: what was executed where and how it ended. A run that changed nothing is one small row, and nearly all are that:
+//! a list by module looks at a number of runs for each part and says where it stopped.
 
 use catalog::wire::UnchangedRun;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::page::{Page, Paged};
-use crate::tx::{Mode, TenantTx, Write};
+use crate::export::{Column, Export, Kind};
+use crate::page::{Listed, Seen, Start, Total};
+use crate::tx::{Mode, Read, TenantTx, Write};
+
+/// Runs that are looked at for one part of a list.
+const WINDOW: i64 = 10_000;
 
 /// A run as people see it.
 #[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
@@ -59,7 +65,48 @@ pub struct RunFilter {
     /// Of this module.
     pub module: Option<String>,
     /// With this status.
-    pub status: Option<String>,
+    pub status: Option<Status>,
+}
+
+/// How a run ended, as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// To its end.
+    Succeeded,
+    /// Not at all.
+    Failed,
+    /// Cut off.
+    Timeout,
+    /// In parts.
+    Partial,
+    /// As the one before it.
+    Unchanged,
+}
+
+impl Status {
+    /// The name as it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+            Self::Partial => "partial",
+            Self::Unchanged => "unchanged",
+        }
+    }
+
+    /// Whether `runs_unsuccessful` has them.
+    const fn is_indexed(self) -> bool {
+        matches!(self, Self::Failed | Self::Timeout | Self::Partial)
+    }
+}
+
+/// Where in the order of a list a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    received_at: DateTime<Utc>,
+    run_id: Uuid,
 }
 
 /// Records runs that changed nothing since the snapshot they name, in one statement. Gives those whose snapshot is not
@@ -109,44 +156,143 @@ pub async fn record_unchanged(
     .await?)
 }
 
-macro_rules! select_run {
-    ($rest:literal) => {
-        concat!(
-            "SELECT r.run_id, r.asset_id, a.name AS asset_name, r.agent_id, r.module, r.module_version, r.status, r.started_at, ",
-            "r.duration_ms, r.cpu_ms, r.max_rss_kb, r.passed, r.failed, r.not_applicable, r.error, r.score, r.log, r.received_at ",
-            "FROM runs r JOIN assets a USING (asset_id) ",
-            $rest
-        )
+macro_rules! columns {
+    () => {
+        "r.run_id, r.asset_id, a.name AS asset_name, r.agent_id, r.module, r.module_version, r.status, r.started_at,
+         r.duration_ms, r.cpu_ms, r.max_rss_kb, r.passed, r.failed, r.not_applicable, r.error, r.score, r.log, r.received_at"
     };
 }
 
-/// The tenant's runs, newest first.
-pub async fn list<M: Mode>(tx: &mut TenantTx<M>, filter: &RunFilter, page: Page) -> Result<Paged<Run>> {
-    let RunFilter { asset_id, module, status } = filter;
-    let items = sqlx::query_as(select_run!(
-        "WHERE ($1::uuid IS NULL OR r.asset_id = $1) AND ($2::text IS NULL OR r.module = $2)
-         AND ($3::text IS NULL OR r.status = $3) ORDER BY r.received_at DESC, r.run_id LIMIT $4 OFFSET $5"
-    ))
-    .bind(asset_id)
-    .bind(module)
-    .bind(status)
-    .bind(page.limit())
-    .bind(page.offset())
-    .fetch_all(tx.connection()?)
-    .await?;
-    let total = sqlx::query_scalar(
-        "SELECT count(*) FROM runs r WHERE ($1::uuid IS NULL OR r.asset_id = $1) AND ($2::text IS NULL OR r.module = $2)
-         AND ($3::text IS NULL OR r.status = $3)",
-    )
-    .bind(asset_id)
-    .bind(module)
-    .bind(status)
-    .fetch_one(tx.connection()?)
-    .await?;
-    Ok(Paged { items, total })
+/// What an index finds, as conditions on `r`: $1 asset, $3 time and $4 id of the place.
+fn found(filter: &RunFilter, place: Option<&Place>) -> String {
+    let mut conditions = vec!["true".to_owned()];
+    if filter.asset_id.is_some() {
+        conditions.push("r.asset_id = $1".to_owned());
+    }
+    // Written out, so that the planner sees that the partial index has them.
+    if let Some(status) = filter.status.filter(|status| status.is_indexed()) {
+        conditions.push(format!("r.status = '{}'", status.as_str()));
+    }
+    if place.is_some() {
+        conditions.push("r.received_at <= $3 AND (r.received_at < $3 OR r.run_id > $4)".to_owned());
+    }
+    conditions.join(" AND ")
+}
+
+/// What is compared row by row.
+fn compared(filter: &RunFilter) -> String {
+    let mut conditions = Vec::new();
+    if filter.module.is_some() {
+        conditions.push("r.module = $2".to_owned());
+    }
+    if let Some(status) = filter.status.filter(|status| !status.is_indexed()) {
+        conditions.push(format!("r.status = '{}'", status.as_str()));
+    }
+    if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") }
+}
+
+/// The tenant's runs, newest first: two statements.
+pub async fn list<M: Mode>(
+    tx: &mut TenantTx<M>,
+    filter: &RunFilter,
+    start: &Start<Place>,
+) -> Result<Listed<Run, Place>> {
+    let place = start.place();
+    let (compared, newest) = (compared(filter), "ORDER BY r.received_at DESC, r.run_id");
+    let is_search = compared != "true";
+    let keys = if is_search {
+        format!(
+            "SELECT r.* FROM (SELECT r.run_id, r.received_at, ({compared}) AS is_match,
+                 row_number() OVER ({newest}) = {WINDOW} AS is_horizon
+                 FROM (SELECT r.run_id, r.received_at, r.module, r.status FROM runs r WHERE {} {newest} LIMIT {WINDOW}) r) r
+             WHERE r.is_match OR r.is_horizon {newest} LIMIT $5 + $6 + 1",
+            found(filter, place)
+        )
+    } else {
+        format!(
+            "SELECT r.run_id, true AS is_match, false AS is_horizon FROM runs r WHERE {} {newest} LIMIT $5 OFFSET $6",
+            found(filter, place)
+        )
+    };
+    let statement = format!(
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", k.is_match, k.is_horizon FROM ({keys}) k JOIN runs r ON r.run_id = k.run_id ",
+            "JOIN assets a ON a.asset_id = r.asset_id {newest}"
+        ),
+        keys = keys,
+        newest = newest
+    );
+    let rows: Vec<Seen<Run>> = sqlx::query_as(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(filter.asset_id)
+        .bind(&filter.module)
+        .bind(place.map(|place| place.received_at))
+        .bind(place.map(|place| place.run_id))
+        .bind(start.limit())
+        .bind(start.offset())
+        .fetch_all(tx.connection()?)
+        .await?;
+    let bound = if is_search { WINDOW } else { Total::BOUND };
+    let statement = format!(
+        "SELECT count(*) FILTER (WHERE {compared}), count(*)
+         FROM (SELECT r.module, r.status FROM runs r WHERE {} {newest} LIMIT {}) r",
+        found(filter, None),
+        bound + 1
+    );
+    let (count, seen): (i64, i64) = sqlx::query_as(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(filter.asset_id)
+        .bind(&filter.module)
+        .fetch_one(tx.connection()?)
+        .await?;
+    let total = Total { count: count.min(bound), is_exact: seen <= bound };
+    let place = |run: &Run| Place { received_at: run.received_at, run_id: run.run_id };
+    if is_search {
+        Ok(Listed::of_search(rows, start, total, place))
+    } else {
+        Ok(Listed::of(rows.into_iter().map(|row| row.row).collect(), start, total, place))
+    }
 }
 
 /// One run.
 pub async fn get<M: Mode>(tx: &mut TenantTx<M>, run_id: Uuid) -> Result<Option<Run>> {
-    Ok(sqlx::query_as(select_run!("WHERE r.run_id = $1")).bind(run_id).fetch_optional(tx.connection()?).await?)
+    let statement = concat!("SELECT ", columns!(), " FROM runs r JOIN assets a USING (asset_id) WHERE r.run_id = $1");
+    Ok(sqlx::query_as(statement).bind(run_id).fetch_optional(tx.connection()?).await?)
+}
+
+/// What an export of runs has of each.
+pub const EXPORTED: &[Column] = &[
+    Column::new("id", Kind::Id),
+    Column::new("asset_id", Kind::Id),
+    Column::new("asset", Kind::Text),
+    Column::new("module", Kind::Text),
+    Column::new("version", Kind::Text),
+    Column::new("status", Kind::Text),
+    Column::new("started_at", Kind::Time),
+    Column::new("duration_ms", Kind::Number),
+    Column::new("passed", Kind::Number),
+    Column::new("failed", Kind::Number),
+    Column::new("not_applicable", Kind::Number),
+    Column::new("error", Kind::Number),
+    Column::new("score", Kind::Number),
+    Column::new("received_at", Kind::Time),
+];
+
+/// All runs that the filter leaves, in one statement and in no order.
+pub fn export<'tx>(tx: &'tx mut TenantTx<Read>, filter: &RunFilter) -> Result<Export<'tx>> {
+    let statement = format!(
+        "SELECT r.run_id, r.asset_id, a.name, r.module, r.module_version, r.status, r.started_at,
+             LEAST(r.duration_ms, 2147483647)::integer, r.passed, r.failed, r.not_applicable, r.error, r.score::integer, r.received_at
+         FROM runs r JOIN assets a USING (asset_id) WHERE {} AND {}",
+        found(filter, None),
+        compared(filter)
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(filter.asset_id)
+        .bind(filter.module.clone())
+        .fetch(tx.connection()?);
+    Ok(Export::new(EXPORTED, rows))
 }

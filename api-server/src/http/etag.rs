@@ -1,7 +1,8 @@
 //! `ETags` on everything that GET answers with JSON, and `If-None-Match`.
 //!
-//! A handler that knows a version (a resourceVersion) sets the header itself; otherwise it is a digest of the body.
-//! The database is read either way: what is saved is the way to the client, not the work.
+//! A handler that knows a version (a resourceVersion) sets the header itself; otherwise it is a digest of the body, so that
+//! two answers that differ, whoever's they are, never have the same one. It is a weak one: the same answer leaves here
+//! compressed in several ways. The database is read either way: what is saved is the way to the client, not the work.
 
 use axum::{
     body::{Body, to_bytes},
@@ -30,11 +31,12 @@ pub async fn middleware(request: Request, next: Next) -> Response {
     let (mut parts, body) = response.into_parts();
     // Per user and never for a shared cache; `no-cache` means "ask again", which is what the ETag is for.
     parts.headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    parts.headers.append(header::VARY, HeaderValue::from_static("authorization, cookie, x-tenantra-tenant"));
     let Ok(bytes) = to_bytes(body, LIMIT_BYTES).await else {
         return Error::internal("an answer was larger than the ETag layer takes").into_response();
     };
     if !parts.headers.contains_key(header::ETAG) {
-        let tag = format!("\"{}\"", hex::encode(&Sha256::digest(&bytes)[..16]));
+        let tag = format!("W/\"{}\"", hex::encode(&Sha256::digest(&bytes)[..16]));
         if let Ok(value) = HeaderValue::from_str(&tag) {
             parts.headers.insert(header::ETAG, value);
         }

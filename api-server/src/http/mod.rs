@@ -1,6 +1,7 @@
-//! What every route shares: bodies, pages, `ETags`, limits, headers, trace ids, and the router that puts them together.
+//! What every route shares: bodies, pages, files, `ETags`, limits, headers, trace ids, and the router that puts them together.
 
 pub mod body;
+pub mod csv;
 pub mod etag;
 pub mod limit;
 pub mod openapi;

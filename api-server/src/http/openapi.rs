@@ -18,7 +18,8 @@ use crate::{auth::cookies, error::ErrorBody, http::router, state::App};
         title = "Tenantra",
         description = "Discovers IT assets, scans them, scores them against frameworks, tenant by tenant.\n\n\
             Errors are `{code, message, details, trace_id}`; unknown fields in a body are refused with 422; lists take \
-            `page` and `page_size`; GETs carry an ETag. A caller with more than one tenant names it in `X-Tenantra-Tenant`.",
+            `page` and `page_size`, and long ones also `cursor`, which goes on where an answer ended; GETs carry an ETag. \
+            A caller with more than one tenant names it in `X-Tenantra-Tenant`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(ErrorBody)),

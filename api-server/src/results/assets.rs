@@ -1,24 +1,26 @@
-//! `/v1/assets`: what is scanned, its facts, verdicts and what changed on it.
+//! `/v1/assets`: what is scanned, and the verdicts on it.
 
 use std::collections::BTreeMap;
 
-use axum::Json as Answer;
+use axum::{Json as Answer, extract::State, response::Response};
 use catalog::envelope::Verdict;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use store::{Read, assets, checks, facts};
+use serde_json::{Value, json};
+use store::{Read, assets, checks};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    auth::{Allow, TenantTx, permission::ReadResults},
+    auth::{Allow, Scope, TenantTx, permission::ReadResults},
     error::{Error, Result},
     http::{
-        page::{Page, Paged},
+        csv,
+        page::{List, Listing, Part},
         query::{Path, Query},
     },
     results::overview::{SeverityCounts, VerdictCounts},
+    state::App,
 };
 
 /// An asset.
@@ -76,37 +78,13 @@ fn view(row: assets::Asset) -> AssetView {
 }
 
 /// Which assets are wanted, in which order.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct AssetFilter {
     /// Contained in the name.
     pub q: Option<String>,
     /// name (the default), score (lowest first) or -`last_seen_at`.
     pub sort: Option<String>,
-}
-
-/// A fact that a module keeps.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct FactView {
-    /// Slug of the module.
-    pub module: String,
-    /// The table.
-    pub table: String,
-    /// What the row is about.
-    pub key: String,
-    /// The row.
-    #[schema(value_type = Object)]
-    pub row: Value,
-    /// Since when it is like this.
-    pub first_seen_at: DateTime<Utc>,
-}
-
-/// Which facts are wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct FactFilter {
-    /// Of this table.
-    pub table: Option<String>,
 }
 
 /// The current verdict of a check.
@@ -139,47 +117,50 @@ pub struct CheckFilter {
     pub verdict: Option<Verdict>,
 }
 
-/// A change of a fact.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ChangeView {
-    /// Slug of the module.
-    pub module: String,
-    /// The table.
-    pub table: String,
-    /// added, changed or removed.
-    pub kind: String,
-    /// What the row is about.
-    pub key: String,
-    /// The row before.
-    #[schema(value_type = Option<Object>)]
-    pub before: Option<Value>,
-    /// The row after.
-    #[schema(value_type = Option<Object>)]
-    pub after: Option<Value>,
-    /// When.
-    pub changed_at: DateTime<Utc>,
+impl AssetFilter {
+    fn sort(&self) -> Result<Option<assets::Sort>> {
+        match self.sort.as_deref() {
+            None => Ok(None),
+            Some("name") => Ok(Some(assets::Sort::Name)),
+            Some("score") => Ok(Some(assets::Sort::WorstFirst)),
+            Some("-last_seen_at") => Ok(Some(assets::Sort::LastSeen)),
+            Some(_) => Err(Error::BadRequest("sort takes name, score or -last_seen_at.".to_owned())),
+        }
+    }
 }
 
 /// Lists the assets of the tenant.
 #[utoipa::path(
-    get, path = "/assets", tag = "results", params(AssetFilter, Page),
-    responses((status = 200, body = Paged<AssetView>))
+    get, path = "/assets", tag = "results", params(AssetFilter, Part),
+    responses((status = 200, body = Listing<AssetView>))
 )]
 pub async fn list(
     _: Allow<ReadResults>,
     Query(filter): Query<AssetFilter>,
-    page: Page,
+    part: Part,
     mut tenant: TenantTx<Read>,
-) -> Result<Answer<Paged<AssetView>>> {
-    let sort = match filter.sort.as_deref() {
-        None | Some("name") => assets::Sort::Name,
-        Some("score") => assets::Sort::WorstFirst,
-        Some("-last_seen_at") => assets::Sort::LastSeen,
-        Some(_) => return Err(Error::BadRequest("sort takes name, score or -last_seen_at.".to_owned())),
-    };
-    let rows = assets::list(&mut tenant.0, filter.q.as_deref(), sort, page.of_store()).await?;
+) -> Result<Answer<Listing<AssetView>>> {
+    let sort = filter.sort()?.unwrap_or_default();
+    let list = List::new(tenant.0.tenant(), "assets", &(&filter.q, sort));
+    let rows = assets::list(&mut tenant.0, filter.q.as_deref(), sort, &part.start(&list)?).await?;
     tenant.0.rollback().await?;
-    Ok(Answer(page.of(rows, view)))
+    Ok(Answer(part.of(&list, rows, view)?))
+}
+
+/// Gives the assets of the tenant as a file, in no order unless `sort` is given.
+#[utoipa::path(
+    get, path = "/assets/export.csv", tag = "results", params(AssetFilter),
+    responses((status = 200, body = String, content_type = "text/csv"))
+)]
+pub async fn export(
+    allowed: Allow<ReadResults>,
+    scope: Scope,
+    State(app): State<App>,
+    Query(filter): Query<AssetFilter>,
+) -> Result<Response> {
+    let (said, sort) = (json!(filter), filter.sort()?);
+    let what = csv::What { name: "assets", subject: String::new(), filter: said, columns: assets::EXPORTED };
+    csv::respond(&app, &scope, &allowed.identity, what, move |tx| assets::export(tx, filter.q.as_deref(), sort)).await
 }
 
 /// Shows one asset with its score.
@@ -188,51 +169,27 @@ pub async fn list(
     responses((status = 200, body = AssetView))
 )]
 pub async fn get(_: Allow<ReadResults>, Path(id): Path<Uuid>, mut tenant: TenantTx<Read>) -> Result<Answer<AssetView>> {
-    let row = exists(&mut tenant, id).await?;
+    let row = assets::get(&mut tenant.0, id).await?;
     tenant.0.rollback().await?;
-    Ok(Answer(view(row)))
-}
-
-/// Lists what modules keep of one asset.
-#[utoipa::path(
-    get, path = "/assets/{id}/facts", tag = "results", params(("id" = Uuid, Path), FactFilter, Page),
-    responses((status = 200, body = Paged<FactView>))
-)]
-pub async fn facts(
-    _: Allow<ReadResults>,
-    Path(id): Path<Uuid>,
-    Query(filter): Query<FactFilter>,
-    page: Page,
-    mut tenant: TenantTx<Read>,
-) -> Result<Answer<Paged<FactView>>> {
-    exists(&mut tenant, id).await?;
-    let rows = facts::list(&mut tenant.0, id, filter.table.as_deref(), page.of_store()).await?;
-    tenant.0.rollback().await?;
-    Ok(Answer(page.of(rows, |row| FactView {
-        module: row.module,
-        table: row.table_name,
-        key: row.row_key,
-        row: row.content,
-        first_seen_at: row.first_seen_at,
-    })))
+    Ok(Answer(view(row.ok_or(Error::NotFound("asset"))?)))
 }
 
 /// Lists the current verdicts on one asset.
 #[utoipa::path(
-    get, path = "/assets/{id}/checks", tag = "results", params(("id" = Uuid, Path), CheckFilter, Page),
-    responses((status = 200, body = Paged<CheckView>))
+    get, path = "/assets/{id}/checks", tag = "results", params(("id" = Uuid, Path), CheckFilter, Part),
+    responses((status = 200, body = Listing<CheckView>))
 )]
 pub async fn checks(
     _: Allow<ReadResults>,
     Path(id): Path<Uuid>,
     Query(filter): Query<CheckFilter>,
-    page: Page,
+    part: Part,
     mut tenant: TenantTx<Read>,
-) -> Result<Answer<Paged<CheckView>>> {
-    exists(&mut tenant, id).await?;
-    let rows = checks::list(&mut tenant.0, id, filter.verdict, page.of_store()).await?;
+) -> Result<Answer<Listing<CheckView>>> {
+    let list = List::new(tenant.0.tenant(), "checks", &(id, filter.verdict));
+    let rows = checks::list(&mut tenant.0, id, filter.verdict, &part.start(&list)?).await?;
     tenant.0.rollback().await?;
-    Ok(Answer(page.of(rows, |row| CheckView {
+    let answer = part.of(&list, rows, |row| CheckView {
         module: row.module,
         module_version: row.module_version,
         check: row.check_id,
@@ -241,34 +198,6 @@ pub async fn checks(
         verdict: row.verdict,
         message: row.message,
         changed_at: row.changed_at,
-    })))
-}
-
-/// Lists what changed on one asset, newest first.
-#[utoipa::path(
-    get, path = "/assets/{id}/timeline", tag = "results", params(("id" = Uuid, Path), Page),
-    responses((status = 200, body = Paged<ChangeView>))
-)]
-pub async fn timeline(
-    _: Allow<ReadResults>,
-    Path(id): Path<Uuid>,
-    page: Page,
-    mut tenant: TenantTx<Read>,
-) -> Result<Answer<Paged<ChangeView>>> {
-    exists(&mut tenant, id).await?;
-    let rows = facts::changes(&mut tenant.0, id, page.of_store()).await?;
-    tenant.0.rollback().await?;
-    Ok(Answer(page.of(rows, |row| ChangeView {
-        module: row.module,
-        table: row.table_name,
-        kind: row.kind,
-        key: row.row_key,
-        before: row.before,
-        after: row.after,
-        changed_at: row.changed_at,
-    })))
-}
-
-async fn exists(tenant: &mut TenantTx<Read>, asset_id: Uuid) -> Result<assets::Asset> {
-    assets::get(&mut tenant.0, asset_id).await?.ok_or(Error::NotFound("asset"))
+    })?;
+    Ok(Answer(answer))
 }

@@ -1,22 +1,26 @@
-//! `/v1/findings`: the failing rows of checks, with their evidence and what to do.
+//! `/v1/findings`: the failing rows of checks, with their evidence and what to do; as a file, without what a check says of
+//! itself.
 
 use std::collections::BTreeMap;
 
-use axum::Json as Answer;
+use axum::{Json as Answer, extract::State, response::Response};
 use catalog::Severity;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::{Read, findings};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    auth::{Allow, TenantTx, permission::ReadResults},
+    auth::{Allow, Scope, TenantTx, permission::ReadResults},
     error::{Error, Result},
     http::{
-        page::{Page, Paged},
+        csv,
+        page::{List, Listing, Part},
         query::{Path, Query},
     },
+    state::App,
 };
 
 /// A finding.
@@ -94,7 +98,7 @@ pub fn view(row: findings::Finding) -> FindingView {
 }
 
 /// Which findings are wanted, in which order.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct FindingFilter {
     /// One or more of critical, high, medium, low, with commas.
@@ -109,14 +113,16 @@ pub struct FindingFilter {
     pub module: Option<String>,
     /// Of this check.
     pub check: Option<String>,
-    /// Contained in resource, check or title.
+    /// Contained in resource, check or title. Without `asset_id`, each part of the list holds what is found among the next
+    /// 5,000 findings in order, and `next_cursor` goes on from there.
     pub q: Option<String>,
-    /// severity (mildest first), -severity (worst first, the default), `first_seen_at` (oldest first), -`first_seen_at`.
+    /// severity (mildest first), -severity (worst first, the default), `first_seen_at` (oldest first), -`first_seen_at`. A
+    /// finding that came back counts from when it did.
     pub sort: Option<String>,
 }
 
 /// Which findings by their status.
-#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusFilter {
     /// Those that hold.
@@ -162,19 +168,38 @@ impl FindingFilter {
 
 /// Lists the findings of the tenant, worst first.
 #[utoipa::path(
-    get, path = "/findings", tag = "results", params(FindingFilter, Page),
-    responses((status = 200, body = Paged<FindingView>))
+    get, path = "/findings", tag = "results", params(FindingFilter, Part),
+    responses((status = 200, body = Listing<FindingView>))
 )]
 pub async fn list(
     _: Allow<ReadResults>,
     Query(filter): Query<FindingFilter>,
-    page: Page,
+    part: Part,
     mut tenant: TenantTx<Read>,
-) -> Result<Answer<Paged<FindingView>>> {
+) -> Result<Answer<Listing<FindingView>>> {
     let (filter, sort) = filter.of_store()?;
-    let rows = findings::list(&mut tenant.0, &filter, sort, page.of_store()).await?;
+    let list = List::new(tenant.0.tenant(), "findings", &(&filter, sort));
+    let rows = findings::list(&mut tenant.0, &filter, sort, &part.start(&list)?).await?;
     tenant.0.rollback().await?;
-    Ok(Answer(page.of(rows, view)))
+    Ok(Answer(part.of(&list, rows, view)?))
+}
+
+/// Gives the findings of the tenant as a file, in no order unless `sort` is given.
+#[utoipa::path(
+    get, path = "/findings/export.csv", tag = "results", params(FindingFilter),
+    responses((status = 200, body = String, content_type = "text/csv"))
+)]
+pub async fn export(
+    allowed: Allow<ReadResults>,
+    scope: Scope,
+    State(app): State<App>,
+    Query(filter): Query<FindingFilter>,
+) -> Result<Response> {
+    let (said, is_sorted) = (json!(filter), filter.sort.is_some());
+    let (filter, sort) = filter.of_store()?;
+    let sort = is_sorted.then_some(sort);
+    let what = csv::What { name: "findings", subject: String::new(), filter: said, columns: findings::EXPORTED };
+    csv::respond(&app, &scope, &allowed.identity, what, move |tx| findings::export(tx, &filter, sort)).await
 }
 
 /// Shows one finding.

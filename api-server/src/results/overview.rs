@@ -1,17 +1,29 @@
-//! `/v1/overview`: the tenant at a glance, from kept scores only.
+//! `/v1/overview`: the tenant at a glance, from kept scores only. Those who ask at the same time share one read.
 
-use axum::Json as Answer;
+use std::sync::Arc;
+
+use axum::{Json as Answer, extract::State};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use store::{Read, overview};
+use store::{
+    Db, Read, TenantRef,
+    overview::{self, Overview},
+};
 use utoipa::ToSchema;
 
 use crate::{
-    auth::{Allow, Scope, TenantTx, permission::ReadResults},
+    auth::{Allow, Scope, permission::ReadResults},
     error::Result,
-    results::findings::{FindingView, view},
+    results::{
+        findings::{FindingView, view},
+        rounds::Rounds,
+    },
+    state::App,
     tenants::plan::{self, Feature},
 };
+
+/// The overviews that are being read. A failure is not shared: who meets one reads again, and is told what is wrong.
+pub type Overviews = Rounds<Option<Arc<Overview>>>;
 
 /// The tenant at a glance.
 #[derive(Debug, Serialize, ToSchema)]
@@ -95,11 +107,15 @@ pub struct DayScore {
 
 /// Shows score, findings, assets and agents of the tenant at a glance.
 #[utoipa::path(get, path = "/overview", tag = "results", responses((status = 200, body = OverviewView)))]
-pub async fn read(_: Allow<ReadResults>, scope: Scope, mut tenant: TenantTx<Read>) -> Result<Answer<OverviewView>> {
-    let overview = overview::read(&mut tenant.0).await?;
-    tenant.0.rollback().await?;
+pub async fn read(_: Allow<ReadResults>, scope: Scope, State(app): State<App>) -> Result<Answer<OverviewView>> {
+    let (db, tenant) = (app.db.clone(), scope.tenant.clone());
+    let shared = app.overviews.join(tenant.id, || async move { of_tenant(&db, &tenant).await.ok().map(Arc::new) });
+    let overview = match shared.await {
+        Some(overview) => overview,
+        None => Arc::new(of_tenant(&app.db, &scope.tenant).await?),
+    };
     let has_score = plan::has(&scope.resource.spec, Feature::ComplianceScore);
-    let totals = overview.totals;
+    let totals = &overview.totals;
     Ok(Answer(OverviewView {
         score: overview.score.filter(|_| has_score),
         assessed: totals.passed + totals.failed,
@@ -125,10 +141,17 @@ pub async fn read(_: Allow<ReadResults>, scope: Scope, mut tenant: TenantTx<Read
         last_result_at: totals.last_result_at,
         trend: overview
             .trend
-            .into_iter()
+            .iter()
             .filter(|_| has_score)
             .map(|day| DayScore { day: day.day, score: day.score })
             .collect(),
-        worst_findings: overview.worst.into_iter().map(view).collect(),
+        worst_findings: overview.worst.iter().cloned().map(view).collect(),
     }))
+}
+
+async fn of_tenant(db: &Db, tenant: &TenantRef) -> store::Result<Overview> {
+    let mut tx = db.tenant::<Read>(tenant).await?;
+    let overview = overview::read(&mut tx).await?;
+    tx.rollback().await?;
+    Ok(overview)
 }

@@ -1,21 +1,23 @@
 //! `/v1/runs`: what was executed where, and how it ended.
 
-use axum::Json as Answer;
+use axum::{Json as Answer, extract::State, response::Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::{Read, runs};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    auth::{Allow, TenantTx, permission::ReadResults},
+    auth::{Allow, Scope, TenantTx, permission::ReadResults},
     error::{Error, Result},
     http::{
-        page::{Page, Paged},
+        csv,
+        page::{List, Listing, Part},
         query::{Path, Query},
     },
     results::{findings::AssetLabel, overview::VerdictCounts},
+    state::App,
 };
 
 /// A run.
@@ -77,30 +79,79 @@ fn view(row: runs::Run) -> RunView {
 }
 
 /// Which runs are wanted.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct RunFilter {
     /// On this asset.
     pub asset_id: Option<Uuid>,
-    /// Of this module.
+    /// Of this module. With it, and with the status succeeded or unchanged, each part of the list holds what is found among
+    /// the next 10,000 runs, and `next_cursor` goes on from there.
     pub module: Option<String>,
     /// With this status.
-    pub status: Option<String>,
+    #[param(inline)]
+    pub status: Option<RunStatus>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// To its end.
+    Succeeded,
+    /// Not at all.
+    Failed,
+    /// Cut off.
+    Timeout,
+    /// In parts.
+    Partial,
+    /// As the one before it.
+    Unchanged,
+}
+
+impl RunFilter {
+    fn of_store(self) -> runs::RunFilter {
+        let Self { asset_id, module, status } = self;
+        let status = status.map(|status| match status {
+            RunStatus::Succeeded => runs::Status::Succeeded,
+            RunStatus::Failed => runs::Status::Failed,
+            RunStatus::Timeout => runs::Status::Timeout,
+            RunStatus::Partial => runs::Status::Partial,
+            RunStatus::Unchanged => runs::Status::Unchanged,
+        });
+        runs::RunFilter { asset_id, module, status }
+    }
 }
 
 /// Lists the runs of the tenant, newest first.
-#[utoipa::path(get, path = "/runs", tag = "results", params(RunFilter, Page), responses((status = 200, body = Paged<RunView>)))]
+#[utoipa::path(get, path = "/runs", tag = "results", params(RunFilter, Part), responses((status = 200, body = Listing<RunView>)))]
 pub async fn list(
     _: Allow<ReadResults>,
     Query(filter): Query<RunFilter>,
-    page: Page,
+    part: Part,
     mut tenant: TenantTx<Read>,
-) -> Result<Answer<Paged<RunView>>> {
-    let RunFilter { asset_id, module, status } = filter;
-    let filter = runs::RunFilter { asset_id, module, status };
-    let rows = runs::list(&mut tenant.0, &filter, page.of_store()).await?;
+) -> Result<Answer<Listing<RunView>>> {
+    let filter = filter.of_store();
+    let list = List::new(tenant.0.tenant(), "runs", &filter);
+    let rows = runs::list(&mut tenant.0, &filter, &part.start(&list)?).await?;
     tenant.0.rollback().await?;
-    Ok(Answer(page.of(rows, view)))
+    Ok(Answer(part.of(&list, rows, view)?))
+}
+
+/// Gives the runs of the tenant as a file, in no order.
+#[utoipa::path(
+    get, path = "/runs/export.csv", tag = "results", params(RunFilter),
+    responses((status = 200, body = String, content_type = "text/csv"))
+)]
+pub async fn export(
+    allowed: Allow<ReadResults>,
+    scope: Scope,
+    State(app): State<App>,
+    Query(filter): Query<RunFilter>,
+) -> Result<Response> {
+    let said = json!(filter);
+    let filter = filter.of_store();
+    let what = csv::What { name: "runs", subject: String::new(), filter: said, columns: runs::EXPORTED };
+    csv::respond(&app, &scope, &allowed.identity, what, move |tx| runs::export(tx, &filter)).await
 }
 
 /// Shows one run.

@@ -38,7 +38,7 @@ pub struct Fixture {
     owner_url: String,
     environment: Vec<(String, String)>,
     process: Mutex<Option<Child>>,
-    _postgres: Postgres,
+    postgres: Postgres,
 }
 
 impl Drop for Fixture {
@@ -97,7 +97,7 @@ impl Fixture {
             owner_url: url("tenantra_owner")?,
             environment,
             process: Mutex::new(None),
-            _postgres: postgres,
+            postgres,
         };
         fixture.start_program().await?;
         until(Duration::from_secs(30), "the first super admin can sign in", async || {
@@ -160,6 +160,13 @@ impl Fixture {
     /// The URL of the database as its owner, for looking at rows.
     pub fn owner_url(&self) -> String {
         self.owner_url.clone()
+    }
+
+    /// The URL of the database as the superuser.
+    pub fn superuser_url(&self) -> Result<String> {
+        let mut url = Url::parse(self.postgres.url())?;
+        url.set_path("tenantra");
+        Ok(url.into())
     }
 
     /// What the program is told, for another replica of it.

@@ -10,6 +10,7 @@ mod idle;
 mod kubernetes;
 mod modules;
 mod people;
+mod reads;
 mod restarts;
 mod results;
 mod starts;

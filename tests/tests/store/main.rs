@@ -8,5 +8,6 @@ mod installation;
 mod isolation;
 mod jobs;
 mod lifecycle;
+mod lists;
 mod provisioning;
 mod transactions;

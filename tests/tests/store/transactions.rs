@@ -22,7 +22,7 @@ fn enrollment(name: &str) -> agents::Enrollment {
 
 async fn names(db: &Db, tenant: &TenantRef) -> anyhow::Result<Vec<String>> {
     let mut tx = db.tenant::<Read>(tenant).await?;
-    let page = assets::list(&mut tx, None, assets::Sort::Name, Page::default()).await?;
+    let page = assets::list(&mut tx, None, assets::Sort::Name, &Page::default().into()).await?;
     tx.commit().await?;
     Ok(page.items.into_iter().map(|asset| asset.name).collect())
 }

@@ -193,6 +193,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/assets/export.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Gives the assets of the tenant as a file, in no order unless `sort` is given. */
+        get: operations["get_assets_export.csv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/assets/{id}": {
         parameters: {
             query?: never;
@@ -236,6 +253,23 @@ export interface paths {
         };
         /** Lists what modules keep of one asset. */
         get: operations["get_assets_by_id_facts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/assets/{id}/facts/export.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Gives what modules keep of one asset as a file. */
+        get: operations["get_assets_by_id_facts_export.csv"];
         put?: never;
         post?: never;
         delete?: never;
@@ -375,6 +409,23 @@ export interface paths {
         };
         /** Lists the findings of the tenant, worst first. */
         get: operations["get_findings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/findings/export.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Gives the findings of the tenant as a file, in no order unless `sort` is given. */
+        get: operations["get_findings_export.csv"];
         put?: never;
         post?: never;
         delete?: never;
@@ -569,6 +620,23 @@ export interface paths {
         };
         /** Lists the runs of the tenant, newest first. */
         get: operations["get_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/runs/export.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Gives the runs of the tenant as a file, in no order. */
+        get: operations["get_runs_export.csv"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1410,6 +1478,368 @@ export interface components {
          * @enum {string}
          */
         LimitsInForce: "cgroup" | "process";
+        /** @description One part of a long list. */
+        Listing_AssetView: {
+            /**
+             * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
+             *     a time.
+             */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Its id.
+                 */
+                id: string;
+                /** @description `host`. */
+                kind: string;
+                /** @description Its name. */
+                name: string;
+                /** @description What makes it the same asset when it enrols again. */
+                identity: string;
+                /** @description Operating system: name, version, id, arch, kernel. */
+                os: Record<string, never>;
+                /** @description Its labels. */
+                labels: {
+                    [key: string]: string;
+                };
+                /**
+                 * Format: int32
+                 * @description 0 to 100; none where nothing was assessed.
+                 */
+                score?: number | null;
+                /** @description Its checks by verdict. */
+                checks: components["schemas"]["VerdictCounts"];
+                /** @description Its open findings. */
+                findings: components["schemas"]["SeverityCounts"];
+                /**
+                 * Format: date-time
+                 * @description When it was first seen.
+                 */
+                first_seen_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it was last heard of.
+                 */
+                last_seen_at: string;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list; where `total_is_exact` is false, at least so many.
+             */
+            total: number;
+            /** @description Whether all rows were counted. Counting stops at 10,000 rows (100,000 assets), or where a search stops looking. */
+            total_is_exact: boolean;
+            /**
+             * Format: int32
+             * @description The page, from 1; none behind a cursor.
+             */
+            page?: number | null;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+            /** @description Where the list goes on, for `cursor`; none at its end. */
+            next_cursor?: string | null;
+        };
+        /** @description One part of a long list. */
+        Listing_ChangeView: {
+            /**
+             * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
+             *     a time.
+             */
+            items: {
+                /** @description Slug of the module. */
+                module: string;
+                /** @description The table. */
+                table: string;
+                /** @description added, changed or removed. */
+                kind: string;
+                /** @description What the row is about. */
+                key: string;
+                /** @description The row before. */
+                before?: Record<string, never> | null;
+                /** @description The row after. */
+                after?: Record<string, never> | null;
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                changed_at: string;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list; where `total_is_exact` is false, at least so many.
+             */
+            total: number;
+            /** @description Whether all rows were counted. Counting stops at 10,000 rows (100,000 assets), or where a search stops looking. */
+            total_is_exact: boolean;
+            /**
+             * Format: int32
+             * @description The page, from 1; none behind a cursor.
+             */
+            page?: number | null;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+            /** @description Where the list goes on, for `cursor`; none at its end. */
+            next_cursor?: string | null;
+        };
+        /** @description One part of a long list. */
+        Listing_CheckView: {
+            /**
+             * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
+             *     a time.
+             */
+            items: {
+                /** @description Slug of the module. */
+                module: string;
+                /** @description The version that decided it. */
+                module_version: string;
+                /** @description The check. */
+                check: string;
+                /** @description Its title. */
+                title: string;
+                /** @description critical, high, medium or low. */
+                severity: string;
+                /** @description pass, fail, `not_applicable` or error. */
+                verdict: string;
+                /** @description Why, where the verdict alone does not say it. */
+                message?: string | null;
+                /**
+                 * Format: date-time
+                 * @description Since when.
+                 */
+                changed_at: string;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list; where `total_is_exact` is false, at least so many.
+             */
+            total: number;
+            /** @description Whether all rows were counted. Counting stops at 10,000 rows (100,000 assets), or where a search stops looking. */
+            total_is_exact: boolean;
+            /**
+             * Format: int32
+             * @description The page, from 1; none behind a cursor.
+             */
+            page?: number | null;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+            /** @description Where the list goes on, for `cursor`; none at its end. */
+            next_cursor?: string | null;
+        };
+        /** @description One part of a long list. */
+        Listing_FactView: {
+            /**
+             * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
+             *     a time.
+             */
+            items: {
+                /** @description Slug of the module. */
+                module: string;
+                /** @description The table. */
+                table: string;
+                /** @description What the row is about. */
+                key: string;
+                /** @description The row. */
+                row: Record<string, never>;
+                /**
+                 * Format: date-time
+                 * @description Since when it is like this.
+                 */
+                first_seen_at: string;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list; where `total_is_exact` is false, at least so many.
+             */
+            total: number;
+            /** @description Whether all rows were counted. Counting stops at 10,000 rows (100,000 assets), or where a search stops looking. */
+            total_is_exact: boolean;
+            /**
+             * Format: int32
+             * @description The page, from 1; none behind a cursor.
+             */
+            page?: number | null;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+            /** @description Where the list goes on, for `cursor`; none at its end. */
+            next_cursor?: string | null;
+        };
+        /** @description One part of a long list. */
+        Listing_FindingView: {
+            /**
+             * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
+             *     a time.
+             */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description The same finding keeps its id for ever.
+                 */
+                id: string;
+                /**
+                 * @description critical, high, medium or low.
+                 * @example high
+                 */
+                severity: string;
+                /**
+                 * @description open or closed.
+                 * @example open
+                 */
+                status: string;
+                /** @description The check's title. */
+                title: string;
+                /** @description The check. */
+                check: string;
+                /** @description Slug of the module. */
+                module: string;
+                /** @description Its version. */
+                module_version: string;
+                /** @description What it is about: a file, a user, a setting. */
+                resource: string;
+                /** @description Where it was found. */
+                asset: components["schemas"]["AssetLabel"];
+                /** @description The failing row's other columns. */
+                evidence: Record<string, never>;
+                /** @description Why it matters. */
+                rationale: string;
+                /** @description What to do. */
+                remediation: string;
+                /** @description Framework to identifiers of its controls. */
+                controls: {
+                    [key: string]: string[];
+                };
+                /**
+                 * Format: date-time
+                 * @description When it was first found.
+                 */
+                first_seen_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it was last found.
+                 */
+                last_seen_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it was closed.
+                 */
+                closed_at?: string | null;
+                /**
+                 * Format: int32
+                 * @description How often it came back.
+                 */
+                times_reopened: number;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list; where `total_is_exact` is false, at least so many.
+             */
+            total: number;
+            /** @description Whether all rows were counted. Counting stops at 10,000 rows (100,000 assets), or where a search stops looking. */
+            total_is_exact: boolean;
+            /**
+             * Format: int32
+             * @description The page, from 1; none behind a cursor.
+             */
+            page?: number | null;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+            /** @description Where the list goes on, for `cursor`; none at its end. */
+            next_cursor?: string | null;
+        };
+        /** @description One part of a long list. */
+        Listing_RunView: {
+            /**
+             * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
+             *     a time.
+             */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Its id.
+                 */
+                id: string;
+                /** @description Where it ran. */
+                asset: components["schemas"]["AssetLabel"];
+                /**
+                 * Format: uuid
+                 * @description Which agent ran it.
+                 */
+                agent_id?: string | null;
+                /** @description Slug of the module. */
+                module: string;
+                /** @description Its version. */
+                version: string;
+                /** @description succeeded, failed, timeout, partial or unchanged. */
+                status: string;
+                /**
+                 * Format: date-time
+                 * @description When it began.
+                 */
+                started_at: string;
+                /**
+                 * Format: int64
+                 * @description Wall time in milliseconds.
+                 */
+                duration_ms: number;
+                /**
+                 * Format: int64
+                 * @description Processor time in milliseconds.
+                 */
+                cpu_ms: number;
+                /**
+                 * Format: int64
+                 * @description Greatest resident set in KiB.
+                 */
+                max_rss_kb: number;
+                /** @description Checks by verdict. */
+                checks: components["schemas"]["VerdictCounts"];
+                /**
+                 * Format: int32
+                 * @description 0 to 100, unweighted.
+                 */
+                score?: number | null;
+                /** @description What the run had to say. */
+                log: Record<string, never>[];
+                /**
+                 * Format: date-time
+                 * @description When the result came in.
+                 */
+                received_at: string;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list; where `total_is_exact` is false, at least so many.
+             */
+            total: number;
+            /** @description Whether all rows were counted. Counting stops at 10,000 rows (100,000 assets), or where a search stops looking. */
+            total_is_exact: boolean;
+            /**
+             * Format: int32
+             * @description The page, from 1; none behind a cursor.
+             */
+            page?: number | null;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+            /** @description Where the list goes on, for `cursor`; none at its end. */
+            next_cursor?: string | null;
+        };
         /**
          * @description How much a log line matters.
          * @enum {string}
@@ -1675,253 +2105,6 @@ export interface components {
             page_size: number;
         };
         /** @description One page of a list. */
-        Paged_AssetView: {
-            /** @description The rows of this page. */
-            items: {
-                /**
-                 * Format: uuid
-                 * @description Its id.
-                 */
-                id: string;
-                /** @description `host`. */
-                kind: string;
-                /** @description Its name. */
-                name: string;
-                /** @description What makes it the same asset when it enrols again. */
-                identity: string;
-                /** @description Operating system: name, version, id, arch, kernel. */
-                os: Record<string, never>;
-                /** @description Its labels. */
-                labels: {
-                    [key: string]: string;
-                };
-                /**
-                 * Format: int32
-                 * @description 0 to 100; none where nothing was assessed.
-                 */
-                score?: number | null;
-                /** @description Its checks by verdict. */
-                checks: components["schemas"]["VerdictCounts"];
-                /** @description Its open findings. */
-                findings: components["schemas"]["SeverityCounts"];
-                /**
-                 * Format: date-time
-                 * @description When it was first seen.
-                 */
-                first_seen_at: string;
-                /**
-                 * Format: date-time
-                 * @description When it was last heard of.
-                 */
-                last_seen_at: string;
-            }[];
-            /**
-             * Format: int64
-             * @description Rows in the whole list.
-             */
-            total: number;
-            /**
-             * Format: int32
-             * @description The page, from 1.
-             */
-            page: number;
-            /**
-             * Format: int32
-             * @description Rows in a page.
-             */
-            page_size: number;
-        };
-        /** @description One page of a list. */
-        Paged_ChangeView: {
-            /** @description The rows of this page. */
-            items: {
-                /** @description Slug of the module. */
-                module: string;
-                /** @description The table. */
-                table: string;
-                /** @description added, changed or removed. */
-                kind: string;
-                /** @description What the row is about. */
-                key: string;
-                /** @description The row before. */
-                before?: Record<string, never> | null;
-                /** @description The row after. */
-                after?: Record<string, never> | null;
-                /**
-                 * Format: date-time
-                 * @description When.
-                 */
-                changed_at: string;
-            }[];
-            /**
-             * Format: int64
-             * @description Rows in the whole list.
-             */
-            total: number;
-            /**
-             * Format: int32
-             * @description The page, from 1.
-             */
-            page: number;
-            /**
-             * Format: int32
-             * @description Rows in a page.
-             */
-            page_size: number;
-        };
-        /** @description One page of a list. */
-        Paged_CheckView: {
-            /** @description The rows of this page. */
-            items: {
-                /** @description Slug of the module. */
-                module: string;
-                /** @description The version that decided it. */
-                module_version: string;
-                /** @description The check. */
-                check: string;
-                /** @description Its title. */
-                title: string;
-                /** @description critical, high, medium or low. */
-                severity: string;
-                /** @description pass, fail, `not_applicable` or error. */
-                verdict: string;
-                /** @description Why, where the verdict alone does not say it. */
-                message?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Since when.
-                 */
-                changed_at: string;
-            }[];
-            /**
-             * Format: int64
-             * @description Rows in the whole list.
-             */
-            total: number;
-            /**
-             * Format: int32
-             * @description The page, from 1.
-             */
-            page: number;
-            /**
-             * Format: int32
-             * @description Rows in a page.
-             */
-            page_size: number;
-        };
-        /** @description One page of a list. */
-        Paged_FactView: {
-            /** @description The rows of this page. */
-            items: {
-                /** @description Slug of the module. */
-                module: string;
-                /** @description The table. */
-                table: string;
-                /** @description What the row is about. */
-                key: string;
-                /** @description The row. */
-                row: Record<string, never>;
-                /**
-                 * Format: date-time
-                 * @description Since when it is like this.
-                 */
-                first_seen_at: string;
-            }[];
-            /**
-             * Format: int64
-             * @description Rows in the whole list.
-             */
-            total: number;
-            /**
-             * Format: int32
-             * @description The page, from 1.
-             */
-            page: number;
-            /**
-             * Format: int32
-             * @description Rows in a page.
-             */
-            page_size: number;
-        };
-        /** @description One page of a list. */
-        Paged_FindingView: {
-            /** @description The rows of this page. */
-            items: {
-                /**
-                 * Format: uuid
-                 * @description The same finding keeps its id for ever.
-                 */
-                id: string;
-                /**
-                 * @description critical, high, medium or low.
-                 * @example high
-                 */
-                severity: string;
-                /**
-                 * @description open or closed.
-                 * @example open
-                 */
-                status: string;
-                /** @description The check's title. */
-                title: string;
-                /** @description The check. */
-                check: string;
-                /** @description Slug of the module. */
-                module: string;
-                /** @description Its version. */
-                module_version: string;
-                /** @description What it is about: a file, a user, a setting. */
-                resource: string;
-                /** @description Where it was found. */
-                asset: components["schemas"]["AssetLabel"];
-                /** @description The failing row's other columns. */
-                evidence: Record<string, never>;
-                /** @description Why it matters. */
-                rationale: string;
-                /** @description What to do. */
-                remediation: string;
-                /** @description Framework to identifiers of its controls. */
-                controls: {
-                    [key: string]: string[];
-                };
-                /**
-                 * Format: date-time
-                 * @description When it was first found.
-                 */
-                first_seen_at: string;
-                /**
-                 * Format: date-time
-                 * @description When it was last found.
-                 */
-                last_seen_at: string;
-                /**
-                 * Format: date-time
-                 * @description When it was closed.
-                 */
-                closed_at?: string | null;
-                /**
-                 * Format: int32
-                 * @description How often it came back.
-                 */
-                times_reopened: number;
-            }[];
-            /**
-             * Format: int64
-             * @description Rows in the whole list.
-             */
-            total: number;
-            /**
-             * Format: int32
-             * @description The page, from 1.
-             */
-            page: number;
-            /**
-             * Format: int32
-             * @description Rows in a page.
-             */
-            page_size: number;
-        };
-        /** @description One page of a list. */
         Paged_ModuleView: {
             /** @description The rows of this page. */
             items: {
@@ -1961,79 +2144,6 @@ export interface components {
                 sunset_at?: string | null;
                 /** @description Whether the tenant of the request may use it; absent where no tenant was named. */
                 enabled?: boolean | null;
-            }[];
-            /**
-             * Format: int64
-             * @description Rows in the whole list.
-             */
-            total: number;
-            /**
-             * Format: int32
-             * @description The page, from 1.
-             */
-            page: number;
-            /**
-             * Format: int32
-             * @description Rows in a page.
-             */
-            page_size: number;
-        };
-        /** @description One page of a list. */
-        Paged_RunView: {
-            /** @description The rows of this page. */
-            items: {
-                /**
-                 * Format: uuid
-                 * @description Its id.
-                 */
-                id: string;
-                /** @description Where it ran. */
-                asset: components["schemas"]["AssetLabel"];
-                /**
-                 * Format: uuid
-                 * @description Which agent ran it.
-                 */
-                agent_id?: string | null;
-                /** @description Slug of the module. */
-                module: string;
-                /** @description Its version. */
-                version: string;
-                /** @description succeeded, failed, timeout, partial or unchanged. */
-                status: string;
-                /**
-                 * Format: date-time
-                 * @description When it began.
-                 */
-                started_at: string;
-                /**
-                 * Format: int64
-                 * @description Wall time in milliseconds.
-                 */
-                duration_ms: number;
-                /**
-                 * Format: int64
-                 * @description Processor time in milliseconds.
-                 */
-                cpu_ms: number;
-                /**
-                 * Format: int64
-                 * @description Greatest resident set in KiB.
-                 */
-                max_rss_kb: number;
-                /** @description Checks by verdict. */
-                checks: components["schemas"]["VerdictCounts"];
-                /**
-                 * Format: int32
-                 * @description 0 to 100, unweighted.
-                 */
-                score?: number | null;
-                /** @description What the run had to say. */
-                log: Record<string, never>[];
-                /**
-                 * Format: date-time
-                 * @description When the result came in.
-                 */
-                received_at: string;
             }[];
             /**
              * Format: int64
@@ -3850,10 +3960,12 @@ export interface operations {
                 q?: string;
                 /** @description name (the default), score (lowest first) or -`last_seen_at`. */
                 sort?: string;
-                /** @description From 1. */
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
                 page?: number;
                 /** @description Rows in a page, at most 100. */
                 page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -3866,7 +3978,76 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Paged_AssetView"];
+                    "application/json": components["schemas"]["Listing_AssetView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "get_assets_export.csv": {
+        parameters: {
+            query?: {
+                /** @description Contained in the name. */
+                q?: string;
+                /** @description name (the default), score (lowest first) or -`last_seen_at`. */
+                sort?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description The request cannot be read */
@@ -3996,10 +4177,12 @@ export interface operations {
             query?: {
                 /** @description With this verdict. */
                 verdict?: "pass" | "fail" | "not_applicable" | "error";
-                /** @description From 1. */
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
                 page?: number;
                 /** @description Rows in a page, at most 100. */
                 page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
             };
             header?: never;
             path: {
@@ -4014,7 +4197,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Paged_CheckView"];
+                    "application/json": components["schemas"]["Listing_CheckView"];
                 };
             };
             /** @description The request cannot be read */
@@ -4078,10 +4261,12 @@ export interface operations {
             query?: {
                 /** @description Of this table. */
                 table?: string;
-                /** @description From 1. */
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
                 page?: number;
                 /** @description Rows in a page, at most 100. */
                 page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
             };
             header?: never;
             path: {
@@ -4096,7 +4281,85 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Paged_FactView"];
+                    "application/json": components["schemas"]["Listing_FactView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "get_assets_by_id_facts_export.csv": {
+        parameters: {
+            query?: {
+                /** @description Of this table. */
+                table?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description The request cannot be read */
@@ -4158,10 +4421,12 @@ export interface operations {
     get_assets_by_id_timeline: {
         parameters: {
             query?: {
-                /** @description From 1. */
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
                 page?: number;
                 /** @description Rows in a page, at most 100. */
                 page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
             };
             header?: never;
             path: {
@@ -4176,7 +4441,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Paged_ChangeView"];
+                    "application/json": components["schemas"]["Listing_ChangeView"];
                 };
             };
             /** @description The request cannot be read */
@@ -4711,14 +4976,22 @@ export interface operations {
                 module?: string;
                 /** @description Of this check. */
                 check?: string;
-                /** @description Contained in resource, check or title. */
+                /**
+                 * @description Contained in resource, check or title. Without `asset_id`, each part of the list holds what is found among the next
+                 *     5,000 findings in order, and `next_cursor` goes on from there.
+                 */
                 q?: string;
-                /** @description severity (mildest first), -severity (worst first, the default), `first_seen_at` (oldest first), -`first_seen_at`. */
+                /**
+                 * @description severity (mildest first), -severity (worst first, the default), `first_seen_at` (oldest first), -`first_seen_at`. A
+                 *     finding that came back counts from when it did.
+                 */
                 sort?: string;
-                /** @description From 1. */
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
                 page?: number;
                 /** @description Rows in a page, at most 100. */
                 page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -4731,7 +5004,95 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Paged_FindingView"];
+                    "application/json": components["schemas"]["Listing_FindingView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "get_findings_export.csv": {
+        parameters: {
+            query?: {
+                /**
+                 * @description One or more of critical, high, medium, low, with commas.
+                 * @example critical,high
+                 */
+                severity?: string;
+                /** @description open (the default), closed or all. */
+                status?: "open" | "closed" | "all";
+                /** @description Of this asset. */
+                asset_id?: string;
+                /** @description Of this module. */
+                module?: string;
+                /** @description Of this check. */
+                check?: string;
+                /**
+                 * @description Contained in resource, check or title. Without `asset_id`, each part of the list holds what is found among the next
+                 *     5,000 findings in order, and `next_cursor` goes on from there.
+                 */
+                q?: string;
+                /**
+                 * @description severity (mildest first), -severity (worst first, the default), `first_seen_at` (oldest first), -`first_seen_at`. A
+                 *     finding that came back counts from when it did.
+                 */
+                sort?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description The request cannot be read */
@@ -5780,14 +6141,19 @@ export interface operations {
             query?: {
                 /** @description On this asset. */
                 asset_id?: string;
-                /** @description Of this module. */
+                /**
+                 * @description Of this module. With it, and with the status succeeded or unchanged, each part of the list holds what is found among
+                 *     the next 10,000 runs, and `next_cursor` goes on from there.
+                 */
                 module?: string;
                 /** @description With this status. */
-                status?: string;
-                /** @description From 1. */
+                status?: "succeeded" | "failed" | "timeout" | "partial" | "unchanged";
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
                 page?: number;
                 /** @description Rows in a page, at most 100. */
                 page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -5800,7 +6166,81 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Paged_RunView"];
+                    "application/json": components["schemas"]["Listing_RunView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "get_runs_export.csv": {
+        parameters: {
+            query?: {
+                /** @description On this asset. */
+                asset_id?: string;
+                /**
+                 * @description Of this module. With it, and with the status succeeded or unchanged, each part of the list holds what is found among
+                 *     the next 10,000 runs, and `next_cursor` goes on from there.
+                 */
+                module?: string;
+                /** @description With this status. */
+                status?: "succeeded" | "failed" | "timeout" | "partial" | "unchanged";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description The request cannot be read */

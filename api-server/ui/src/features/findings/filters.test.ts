@@ -12,6 +12,7 @@ test.each([
   ["severity=", defaults],
   ["tenant=acme&finding=1", defaults],
   ["status=all", { ...defaults, status: "all" }],
+  ["cursor=abc&page=2", { page_size: 25, status: "open", sort: "-severity", cursor: "abc" }],
 ])("the address ?%s asks for it", (address, query) => {
   expect(queryOf(new URLSearchParams(address))).toEqual(query);
 });

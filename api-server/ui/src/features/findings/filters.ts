@@ -10,8 +10,9 @@ export type Filter = (typeof kept)[number];
 /** The query that an address asks for; open findings, worst first, where it says nothing. */
 export function queryOf(parameters: URLSearchParams) {
   const page = Number(parameters.get("page") ?? "1");
+  const cursor = parameters.get("cursor");
   const query: Record<string, string | number> = {
-    page: Number.isInteger(page) && page > 0 ? page : 1,
+    ...(cursor === null ? { page: Number.isInteger(page) && page > 0 ? page : 1 } : { cursor }),
     page_size: pageSize,
     status: "open",
     sort: "-severity",
@@ -20,7 +21,7 @@ export function queryOf(parameters: URLSearchParams) {
     const value = parameters.get(name);
     if (value !== null && value !== "") query[name] = value;
   }
-  return query as FindingQuery & { page: number };
+  return query as FindingQuery;
 }
 
 export function useFilters() {
@@ -30,7 +31,10 @@ export function useFilters() {
       const next = new URLSearchParams(before);
       if (value === null || value === "") next.delete(name);
       else next.set(name, value);
-      if (name !== "page" && name !== "finding") next.delete("page");
+      // A page and a cursor exclude each other, and belong to the filters they were asked with.
+      for (const place of ["page", "cursor"]) {
+        if (name !== place && name !== "finding") next.delete(place);
+      }
       return next;
     });
   };

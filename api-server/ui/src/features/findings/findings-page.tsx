@@ -23,42 +23,63 @@ export function FindingsPage() {
       body(api.GET("/v1/findings", { params: { query: filters.query }, headers: tenantHeader(tenant) })),
     placeholderData: keepPreviousData,
   });
+  const page = list.data?.page;
+  // Where page numbers end: behind a cursor, at the last counted page, and where a search stopped looking.
+  const isAtEndOfPages =
+    typeof page !== "number" ||
+    (list.data?.items.length ?? 0) < pageSize ||
+    page * pageSize >= (list.data?.total ?? 0);
+  const further = isAtEndOfPages ? list.data?.next_cursor : undefined;
   return (
     <>
       <div className="mb-4 flex items-baseline gap-3">
         <h1 className="text-xl font-bold">{t("findings.title")}</h1>
         <p className="text-muted" aria-live="polite">
-          {list.data && t("findings.count", { count: list.data.total })}
+          {list.data &&
+            t(list.data.total_is_exact ? "findings.count" : "findings.atLeast", { count: list.data.total })}
         </p>
       </div>
       <Card>
         <FindingFilters filters={filters} />
         {list.error && <ErrorNotice error={list.error} onRetry={() => void list.refetch()} />}
         {list.isPending && <Skeleton className="h-96" />}
-        {list.data?.total === 0 && (
+        {list.data?.items.length === 0 && !further && (
           <EmptyState
             title={t("findings.empty")}
             hint={t("findings.emptyHint")}
             action={<Button onClick={filters.clear}>{t("findings.clear")}</Button>}
           />
         )}
-        {list.data && list.data.total > 0 && (
-          <>
-            <FindingTable
-              findings={list.data.items}
-              onOpen={(id) => {
-                filters.set("finding", id);
+        {list.data && list.data.items.length > 0 && (
+          <FindingTable
+            findings={list.data.items}
+            onOpen={(id) => {
+              filters.set("finding", id);
+            }}
+          />
+        )}
+        {list.data && further && (
+          <div className="flex items-center justify-end gap-3 pt-3">
+            {list.data.items.length < pageSize && <p className="text-muted">{t("findings.lookedAt")}</p>}
+            <Button
+              size="small"
+              onClick={() => {
+                filters.set("cursor", further);
               }}
-            />
-            <Pagination
-              page={filters.query.page}
-              pageSize={pageSize}
-              total={list.data.total}
-              onPage={(page) => {
-                filters.set("page", String(page));
-              }}
-            />
-          </>
+            >
+              {t("findings.further")}
+            </Button>
+          </div>
+        )}
+        {list.data && list.data.total > 0 && typeof page === "number" && (
+          <Pagination
+            page={page}
+            pageSize={pageSize}
+            total={list.data.total}
+            onPage={(wanted) => {
+              filters.set("page", String(wanted));
+            }}
+          />
         )}
       </Card>
       {filters.open !== null && (

@@ -1,0 +1,2 @@
+-- findings_of_check begins with the same columns.
+DROP INDEX findings_check_id;
