@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Benchmarks: all, or the one that BENCH names, built with optimisation. RUNS, N and TIME are passed on.
+# Benchmarks: all, or the one that BENCH names, built with optimisation. RUNS, N, TIME and X10 are passed on.
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
 case ${BENCH:-} in
-'') benches="tenants scan integrity agreement idle" ;;
-tenants | scan | integrity | agreement | idle) benches=$BENCH ;;
-*) die "there is no benchmark $BENCH; there are: tenants scan integrity agreement idle" ;;
+'') benches="tenants scan integrity agreement idle read" ;;
+tenants | scan | integrity | agreement | idle | read) benches=$BENCH ;;
+*) die "there is no benchmark $BENCH; there are: tenants scan integrity agreement idle read" ;;
 esac
 
 hack/setup.sh kube postgres openbao devcluster >/dev/null
@@ -16,7 +16,7 @@ export TENA_DEVCLUSTER
 mkdir -p api-server/ui/dist
 log "programs, with optimisation"
 packages=(-p bench -p operator -p agent-daemonset)
-case $benches in *idle*) packages+=(-p api-server) ;; esac
+case $benches in *idle* | *read*) packages+=(-p api-server) ;; esac
 cargo build --release --locked "${packages[@]}"
 for bench in $benches; do
   case $bench in

@@ -6,6 +6,7 @@ mod idle;
 mod integrity;
 mod process;
 mod raw;
+mod read;
 mod report;
 mod scan;
 mod tenants;
@@ -37,6 +38,12 @@ enum Bench {
     Agreement,
     /// A baseline of /usr and /etc, and a second look at them, beside AIDE.
     Integrity,
+    /// The overview for 50 people at once, lists of 100 rows, and a file of a million findings; at one and at ten million.
+    Read {
+        /// Whether ten million are brought in as well, which takes some minutes and 10 GB.
+        #[arg(long, env = "X10", default_value_t = true, action = clap::ArgAction::Set)]
+        x10: bool,
+    },
     /// An agent's first scan for the API, and then what it costs to wait for work; once, whatever RUNS says.
     Idle {
         /// How long it is watched while it waits.
@@ -54,6 +61,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Scan => scan::run(arguments.runs),
         Bench::Agreement => agreement::run(),
         Bench::Integrity => integrity::run(arguments.runs),
+        Bench::Read { x10 } => read::run(arguments.runs, x10).await,
         Bench::Idle { seconds } => idle::run(seconds).await,
     }
 }

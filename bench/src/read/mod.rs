@@ -1,0 +1,203 @@
+//! Reading as people do: the overview with 50 who look at once, lists of 100 rows under many filters and sorts, and a file of a
+//! million findings; with a million findings on 10,000 hosts, then with ten million. PostgreSQL is durable, the API is the real
+//! program. No peer does the same; the goals stand beside.
+//!
+//! The people ask again as soon as they are answered, with no pause, and share the machine's processors with all that answers
+//! them. The file of ten million is one of a million of its rows (the closed ones), and all of it once for the rate.
+
+mod load;
+mod people;
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::ensure;
+use crds::tenant::Tenant;
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::{EncodePrivateKey, spki::der::pem::LineEnding};
+use kube::api::{Api, PostParams};
+use serde_json::json;
+use store::{OwnerDb, PoolOptions, Slug, TenantRef};
+use tests::harness::program;
+
+use crate::process::{self, Running};
+use crate::report::{Figures, Report};
+use crate::tenants::{PASSWORD, Prepared};
+
+use load::Loader;
+use people::People;
+
+const ADMIN: &str = "root@tenantra.example";
+const MILLION: u64 = 1_000_000;
+
+pub async fn run(runs: u32, is_ten_million_too: bool) -> anyhow::Result<()> {
+    let platform = Platform::start().await?;
+    let mut loader = Loader::new(&platform.prepared.owner_url).await?;
+    loader.hosts().await?;
+    loader.findings(&platform.tenant, &platform.database, MILLION).await?;
+    let people = People::sign_in(platform.api, ADMIN, PASSWORD, &platform.prepared.owner_url).await?;
+    let mut ours: Vec<Figures> = Vec::new();
+    for run in 1..=runs {
+        eprintln!("run {run} of {runs}");
+        ours.push(platform.measure(&people, &KEYS, "status=all", MILLION).await?);
+    }
+    let mut limit = Figures::from([
+        ("p95_ms", 50.0),
+        ("statements", 5.0),
+        ("list_p95_ms", 60.0),
+        ("list_statements", 3.0),
+        ("csv_wall_s", 10.0),
+        ("csv_peak_mib", 64.0),
+    ]);
+    if is_ten_million_too {
+        loader.findings(&platform.tenant, &platform.database, 10 * MILLION).await?;
+        for (run, figures) in (1..).zip(&mut ours) {
+            eprintln!("run {run} of {runs} at ten million");
+            figures.append(&mut platform.measure(&people, &TEN, "status=closed", MILLION).await?);
+        }
+        for (key, of) in
+            [("x10_p95_ms", "p95_ms"), ("x10_list_p95_ms", "list_p95_ms"), ("x10_csv_wall_s", "csv_wall_s")]
+        {
+            limit.insert(key, 1.5 * median(&ours, of));
+        }
+        limit.insert("x10_statements", 5.0);
+        limit.insert("x10_list_statements", 3.0);
+        limit.insert("x10_csv_peak_mib", 64.0);
+        // All ten million: not measured again, as its limit is a rate.
+        let all = people.file("status=all").await?;
+        ensure!(all.rows == 10 * MILLION, "the file has {} rows", all.rows);
+        #[expect(clippy::cast_precision_loss, reason = "ten million")]
+        let rows_per_s = all.rows as f64 / all.wall_s;
+        if let Some(first) = ours.first_mut() {
+            first.insert("x10_csv_rows_per_s", rows_per_s);
+        }
+    }
+    Report { bench: "read", ours, peer: Vec::new(), limit, ratio: "p95_ms" }.print();
+    Ok(())
+}
+
+fn median(runs: &[Figures], key: &str) -> f64 {
+    let mut values: Vec<f64> = runs.iter().filter_map(|run| run.get(key).copied()).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What the figures of one size are called.
+struct Keys {
+    overview: [&'static str; 5],
+    list: [&'static str; 4],
+    csv: [&'static str; 4],
+}
+
+const KEYS: Keys = Keys {
+    overview: ["p50_ms", "p95_ms", "p99_ms", "per_s", "statements"],
+    list: ["list_p50_ms", "list_p95_ms", "list_worst_p95_ms", "list_statements"],
+    csv: ["csv_wall_s", "csv_cpu_s", "csv_peak_mib", "csv_bytes"],
+};
+const TEN: Keys = Keys {
+    overview: ["x10_p50_ms", "x10_p95_ms", "x10_p99_ms", "x10_per_s", "x10_statements"],
+    list: ["x10_list_p50_ms", "x10_list_p95_ms", "x10_list_worst_p95_ms", "x10_list_statements"],
+    csv: ["x10_csv_wall_s", "x10_csv_cpu_s", "x10_csv_peak_mib", "x10_csv_bytes"],
+};
+
+/// `PostgreSQL`, Kubernetes and the API with a tenant.
+struct Platform {
+    api: SocketAddr,
+    /// The database as the API's login reaches it.
+    database: String,
+    tenant: TenantRef,
+    process: Running,
+    _folder: tempfile::TempDir,
+    prepared: Prepared,
+}
+
+impl Platform {
+    async fn start() -> anyhow::Result<Self> {
+        let prepared = Prepared::new().await?;
+        let owner = OwnerDb::connect(&prepared.owner_url, &PoolOptions::named("bench"))?;
+        let catalog = catalog::Catalog::embedded()?;
+        let mut tx = owner.begin().await?;
+        for framework in catalog.frameworks() {
+            store::frameworks::upsert(&mut tx, framework).await?;
+        }
+        store::modules::upsert(&mut tx, catalog.entries()).await?;
+        let tenant = store::tenants::ensure(&mut tx, &Slug::parse("acme")?).await?.tenant;
+        tx.commit().await?;
+        store::provision::ensure(&owner, &tenant, None).await?;
+        owner.close().await;
+        let manifest: Tenant = serde_json::from_value(json!({
+            "apiVersion": "tenantra.io/v1alpha1", "kind": "Tenant", "metadata": { "name": "acme" },
+            "spec": { "displayName": "acme", "plan": "Enterprise" },
+        }))?;
+        Api::all(prepared.world.cluster.client.clone()).create(&PostParams::default(), &manifest).await?;
+
+        let folder = tempfile::tempdir()?;
+        let api = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let log = File::create(folder.path().join("api.log"))?;
+        let bundle_key = SigningKey::from_bytes(&rand::random()).to_pkcs8_pem(LineEnding::LF)?;
+        let database =
+            format!("postgres://tenantra_api:{PASSWORD}@{}/tenantra", prepared.world.postgres.host_and_port()?);
+        let child = Command::new(program("tenantra-api")?)
+            .env("KUBECONFIG", prepared.world.cluster.kubeconfig())
+            .env("TENA_LISTEN", api.to_string())
+            .env("TENA_DB_URL", &database)
+            .env("TENA_JWT_SECRET", "for this benchmark, in more than 32 bytes")
+            .env("TENA_BUNDLE_KEY", bundle_key.as_str())
+            .env("TENA_SEED_ADMIN_EMAIL", ADMIN)
+            .env("TENA_SEED_ADMIN_PASSWORD", PASSWORD)
+            .env("TENA_SIGNIN_PER_MINUTE", "1000")
+            .env("TENA_LOG_LEVEL", "warn")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        Ok(Self { api, database, tenant, process: Running::new(child), _folder: folder, prepared })
+    }
+
+    async fn measure(&self, people: &People, keys: &Keys, file: &str, rows: u64) -> anyhow::Result<Figures> {
+        let superuser = self.prepared.world.postgres.url();
+        let overview = people.overviews().await?;
+        let lists = people.lists().await?;
+        let counted = people.statements(superuser).await?;
+        // What the process has taken so far is forgotten; what the kernel says from here on is the file's.
+        fs::write(format!("/proc/{}/clear_refs", self.process.pid()), "5")?;
+        let cpu_before = process::cpu_seconds(self.process.pid())?;
+        let written = people.file(file).await?;
+        let csv_cpu = process::cpu_seconds(self.process.pid())? - cpu_before;
+        let peak = process::peak_mib(self.process.pid())?;
+        let expected = rows..=rows + rows / 100;
+        let is_about = (rows - rows / 100) <= written.rows && written.rows <= *expected.end();
+        ensure!(is_about, "the file has {} rows, not about {rows}", written.rows);
+        eprintln!(
+            "overview p95 {:.1} ms ({:.0}/s); lists p95 {:.1} ms, the worst ({}) {:.1} ms; a file of {} rows in {:.1} s, {peak:.0} MiB",
+            overview.at(95),
+            overview.per_s,
+            lists.all.at(95),
+            lists.worst_name,
+            lists.worst.at(95),
+            written.rows,
+            written.wall_s
+        );
+        let values = [
+            overview.at(50),
+            overview.at(95),
+            overview.at(99),
+            overview.per_s,
+            counted.overview,
+            lists.all.at(50),
+            lists.all.at(95),
+            lists.worst.at(95),
+            counted.list,
+            written.wall_s,
+            csv_cpu,
+            peak,
+            written.bytes,
+        ];
+        let names = keys.overview.iter().chain(&keys.list).chain(&keys.csv).copied();
+        let figures: Figures = names.zip(values).collect();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(figures)
+    }
+}
