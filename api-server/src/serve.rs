@@ -8,7 +8,7 @@ use tokio::{sync::broadcast, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agents::{modules, modules::Modules, waiters::Waiters},
+    agents::{known::KnownCredentials, modules, modules::Modules, pulse::Pulse, waiters::Waiters},
     auth::{password, token::Tokens},
     config::{self, Config},
     http::{csv::Exports, limit::Limiter, router, security::SecurityHeaders},
@@ -144,6 +144,8 @@ pub fn start_with(config: Config, kube: kube::Client, shutdown: CancellationToke
         },
         modules: Modules::new(config.bundle_key.expose(), config.agent_poll_seconds)?,
         gates: Gates::new(config.gates_program.as_deref()),
+        credentials: KnownCredentials::default(),
+        pulse: Pulse::default(),
         waiters: Waiters::new(config.max_waiting_agents, metrics.waiting_agents.clone()),
         overviews: Overviews::default(),
         exports: Exports::default(),

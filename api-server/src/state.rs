@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agents::{modules::Modules, waiters::Waiters},
+    agents::{known::KnownCredentials, modules::Modules, pulse::Pulse, waiters::Waiters},
     auth::token::Tokens,
     config::Config,
     events::Event,
@@ -58,6 +58,10 @@ pub struct AppState {
     pub modules: Modules,
     /// What runs quality gates on drafts.
     pub gates: Gates,
+    /// Credentials of agents that were here lately.
+    pub credentials: KnownCredentials,
+    /// Heartbeats that wait to be written.
+    pub pulse: Pulse,
     /// Agents that wait for work here.
     pub waiters: Waiters,
     /// Overviews that are being read.

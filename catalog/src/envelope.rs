@@ -2,7 +2,9 @@
 //!
 //! Every struct refuses unknown fields, because an envelope comes from a machine we do not control.
 
+mod quick;
 mod schema;
+pub(crate) mod strict;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +15,7 @@ use uuid::Uuid;
 
 pub use crate::Severity;
 pub use crate::facts::{Fact, FactRef, Facts};
+pub use quick::parse;
 pub use schema::{SchemaViolation, envelope_schema, validate_json};
 
 /// What one run of one module found.
@@ -21,6 +24,7 @@ pub use schema::{SchemaViolation, envelope_schema, validate_json};
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
     /// The run; sending an envelope again under the same id is harmless.
+    #[serde(deserialize_with = "strict::uuid")]
     pub run_id: Uuid,
     /// Slug of the module.
     pub module: String,
@@ -29,28 +33,33 @@ pub struct Envelope {
     /// How the run ended.
     pub status: RunStatus,
     /// When it began, by the agent's clock corrected to the server's.
+    #[serde(deserialize_with = "strict::moment")]
     pub started_at: DateTime<Utc>,
     /// How long it took, in milliseconds of wall time.
     pub duration_ms: u64,
     /// What it used.
+    #[serde(deserialize_with = "strict::object")]
     pub resource: ResourceUse,
     /// Counts of verdicts.
+    #[serde(deserialize_with = "strict::object")]
     pub summary: Summary,
     /// One verdict for every check of the module.
+    #[serde(deserialize_with = "strict::objects")]
     pub checks: Vec<CheckVerdict>,
     /// One entry for every failing row.
+    #[serde(deserialize_with = "strict::objects")]
     pub findings: Vec<Finding>,
     /// The verdicts seen by control.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "strict::objects")]
     pub benchmarks: Vec<Benchmark>,
     /// Rows to keep, as changes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "strict::object")]
     pub facts: Facts,
     /// Files that the run made.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "strict::objects")]
     pub artifacts: Vec<Artifact>,
     /// What a person should know about the run.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "strict::objects")]
     pub log: Vec<LogLine>,
 }
 

@@ -4,7 +4,6 @@
 //! hash is over a canonical JSON text; map keys are sorted at every depth, whatever order `serde_json` keeps them in.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,12 +21,15 @@ pub type Row = BTreeMap<String, Value>;
 #[serde(deny_unknown_fields)]
 pub struct Facts {
     /// The snapshot the changes apply to; none means the facts start anew and `added` holds all of them.
+    #[serde(deserialize_with = "crate::envelope::strict::present")]
     pub base: Option<String>,
     /// The snapshot after the changes: [`snapshot_id`] of every fact that then exists.
     pub snapshot: String,
     /// Facts that `base` does not have.
+    #[serde(deserialize_with = "crate::envelope::strict::objects")]
     pub added: Vec<Fact>,
     /// Facts of `base` that are gone.
+    #[serde(deserialize_with = "crate::envelope::strict::objects")]
     pub removed: Vec<FactRef>,
 }
 
@@ -104,19 +106,27 @@ pub struct FactRef {
 
 /// The first [`HASH_DIGITS`] hexadecimal digits of the SHA-256 of `{"row":{…},"table":…}`, keys sorted, no white space.
 pub fn row_hash(table: &str, row: &Row) -> String {
-    let mut text = String::from("{\"row\":{");
+    hex::encode(row_digest(table, row))
+}
+
+/// The bytes that [`row_hash`] writes out.
+pub fn row_digest(table: &str, row: &Row) -> [u8; HASH_DIGITS / 2] {
+    let mut text = Vec::with_capacity(256);
+    text.extend_from_slice(b"{\"row\":{");
     for (index, (column, value)) in row.iter().enumerate() {
         if index > 0 {
-            text.push(',');
+            text.push(b',');
         }
         write_text(&mut text, column);
-        text.push(':');
+        text.push(b':');
         write_canonical(&mut text, value);
     }
-    text.push_str("},\"table\":");
+    text.extend_from_slice(b"},\"table\":");
     write_text(&mut text, table);
-    text.push('}');
-    digest(text.as_bytes())
+    text.push(b'}');
+    let mut digest = [0; HASH_DIGITS / 2];
+    digest.copy_from_slice(&Sha256::digest(&text)[..HASH_DIGITS / 2]);
+    digest
 }
 
 /// The id of a set of facts: the first [`HASH_DIGITS`] hexadecimal digits of the SHA-256 of their hashes, sorted, without
@@ -131,7 +141,7 @@ pub fn snapshot_id<'a>(hashes: impl IntoIterator<Item = &'a str>) -> String {
 /// The values of the key columns as a JSON array, `["22","6","0.0.0.0"]`: unambiguous whatever the values hold. A column
 /// the row lacks counts as null; with no key columns the whole row is the key.
 pub fn fact_key(columns: &[String], row: &Row) -> String {
-    let mut text = String::from("[");
+    let mut text = vec![b'['];
     let values: Vec<&Value> = if columns.is_empty() {
         row.values().collect()
     } else {
@@ -139,12 +149,13 @@ pub fn fact_key(columns: &[String], row: &Row) -> String {
     };
     for (index, value) in values.into_iter().enumerate() {
         if index > 0 {
-            text.push(',');
+            text.push(b',');
         }
         write_canonical(&mut text, value);
     }
-    text.push(']');
-    text
+    text.push(b']');
+    // JSON of strings is UTF-8.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -153,40 +164,39 @@ fn digest(bytes: &[u8]) -> String {
     text
 }
 
-fn write_canonical(text: &mut String, value: &Value) {
+fn write_canonical(text: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Object(map) => {
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            text.push('{');
+            text.push(b'{');
             for (index, (key, value)) in sorted.into_iter().enumerate() {
                 if index > 0 {
-                    text.push(',');
+                    text.push(b',');
                 }
                 write_text(text, key);
-                text.push(':');
+                text.push(b':');
                 write_canonical(text, value);
             }
-            text.push('}');
+            text.push(b'}');
         }
         Value::Array(items) => {
-            text.push('[');
+            text.push(b'[');
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
-                    text.push(',');
+                    text.push(b',');
                 }
                 write_canonical(text, item);
             }
-            text.push(']');
+            text.push(b']');
         }
         Value::String(string) => write_text(text, string),
         Value::Null | Value::Bool(_) | Value::Number(_) => {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{value}");
+            // Writing to memory cannot fail.
+            let _ = serde_json::to_writer(text, value);
         }
     }
 }
 
-fn write_text(text: &mut String, string: &str) {
-    // `Value`'s Display escapes as JSON does.
-    let _ = write!(text, "{}", Value::String(string.to_owned()));
+fn write_text(text: &mut Vec<u8>, string: &str) {
+    let _ = serde_json::to_writer(text, string);
 }

@@ -157,24 +157,45 @@ pub async fn enroll(tx: &mut TenantTx<Write>, enrollment: &Enrollment) -> Result
     Ok(Enrolled { agent_id, asset_id, is_new: true })
 }
 
-/// Records a heartbeat of the agent, and that its asset was seen. [`Error::NotFound`] if the agent is gone or revoked.
-pub async fn seen(tx: &mut TenantTx<Write>, agent_id: Uuid, state: &AgentState) -> Result<()> {
+/// What an agent said of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// The agent.
+    pub agent_id: Uuid,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How it is.
+    pub state: AgentState,
+}
+
+/// Records heartbeats of different agents, and that their assets were seen, in one statement. Agents that are gone or revoked
+/// are passed over.
+pub async fn seen(tx: &mut TenantTx<Write>, heartbeats: &[Heartbeat]) -> Result<()> {
     // What bounds its workers is logged where it is heard, not kept.
-    let AgentState { agent_version, queue_depth, spool_bytes, rss_kb, bundle_checksum, limits: _ } = state;
-    let done = sqlx::query(
-        "WITH agent AS (UPDATE agents SET last_seen_at = now(), agent_version = $2, queue_depth = $3, spool_bytes = $4, rss_kb = $5,
-             bundle_checksum = COALESCE($6, bundle_checksum) WHERE agent_id = $1 AND state = 'active' RETURNING asset_id)
-         UPDATE assets SET last_seen_at = now() FROM agent WHERE assets.asset_id = agent.asset_id",
+    let states = || heartbeats.iter().map(|Heartbeat { state, .. }| state);
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    sqlx::query(
+        "WITH said AS (
+             SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::text[])
+                 AS u(agent_id, at, agent_version, queue_depth, spool_bytes, rss_kb, bundle_checksum)
+         ), agent AS (
+             UPDATE agents g SET last_seen_at = GREATEST(g.last_seen_at, s.at), agent_version = s.agent_version,
+                 queue_depth = s.queue_depth, spool_bytes = s.spool_bytes, rss_kb = s.rss_kb,
+                 bundle_checksum = COALESCE(s.bundle_checksum, g.bundle_checksum)
+             FROM said s WHERE g.agent_id = s.agent_id AND g.state = 'active' RETURNING g.asset_id, s.at
+         ), asset AS (SELECT asset_id, max(at) AS at FROM agent GROUP BY asset_id)
+         UPDATE assets a SET last_seen_at = GREATEST(a.last_seen_at, s.at) FROM asset s WHERE a.asset_id = s.asset_id",
     )
-    .bind(agent_id)
-    .bind(agent_version)
-    .bind(i32::try_from(*queue_depth).unwrap_or(i32::MAX))
-    .bind(i64::try_from(*spool_bytes).unwrap_or(i64::MAX))
-    .bind(i64::try_from(*rss_kb).unwrap_or(i64::MAX))
-    .bind(bundle_checksum)
+    .bind(heartbeats.iter().map(|heartbeat| heartbeat.agent_id).collect::<Vec<_>>())
+    .bind(heartbeats.iter().map(|heartbeat| heartbeat.at).collect::<Vec<_>>())
+    .bind(states().map(|state| state.agent_version.as_str()).collect::<Vec<_>>())
+    .bind(states().map(|state| i32::try_from(state.queue_depth).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+    .bind(states().map(|state| number(state.spool_bytes)).collect::<Vec<_>>())
+    .bind(states().map(|state| number(state.rss_kb)).collect::<Vec<_>>())
+    .bind(states().map(|state| state.bundle_checksum.as_deref()).collect::<Vec<_>>())
     .execute(tx.connection()?)
     .await?;
-    if done.rows_affected() == 0 { Err(Error::NotFound("agent")) } else { Ok(()) }
+    Ok(())
 }
 
 /// Marks an agent as removed; its credentials are revoked in `shared` ([`crate::credentials::revoke_agent`]).

@@ -58,8 +58,8 @@ pub struct Credential {
 /// What a sequence number is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sequence {
-    /// Never used; it is now.
-    Accepted,
+    /// Never used; it is now. With where the credential's tenant is in its life.
+    Accepted(TenantState),
     /// Used before.
     Replayed,
     /// Older than the window, so nobody knows.
@@ -143,21 +143,22 @@ fn digest(bytes: &[u8]) -> Result<[u8; 32]> {
 /// Bit 0 (the leftmost) of the window is its top; a greater number shifts the bits to the right.
 pub async fn use_sequence(tx: &mut PlatformTx, credential_id: Uuid, sequence: u64) -> Result<Sequence> {
     let number = sequence_number(sequence)?;
-    let done = sqlx::query(
+    let used: Option<String> = sqlx::query_scalar(
         "UPDATE shared.agent_credentials SET last_used_at = now(),
              window_bits = CASE WHEN $2 > window_top
                  THEN set_bit(window_bits >> LEAST($2 - window_top, 1024)::integer, 0, 1)
                  ELSE set_bit(window_bits, (window_top - $2)::integer, 1) END,
              window_top = GREATEST(window_top, $2)
          WHERE credential_id = $1 AND revoked_at IS NULL AND CASE WHEN $2 > window_top THEN true
-             WHEN window_top - $2 >= 1024 THEN false ELSE get_bit(window_bits, (window_top - $2)::integer) = 0 END",
+             WHEN window_top - $2 >= 1024 THEN false ELSE get_bit(window_bits, (window_top - $2)::integer) = 0 END
+         RETURNING (SELECT t.state FROM shared.tenants t WHERE t.tenant_id = agent_credentials.tenant_id)",
     )
     .bind(credential_id)
     .bind(number)
-    .execute(tx.connection()?)
+    .fetch_optional(tx.connection()?)
     .await?;
-    if done.rows_affected() == 1 {
-        return Ok(Sequence::Accepted);
+    if let Some(tenant_state) = used {
+        return Ok(Sequence::Accepted(tenant_state.parse()?));
     }
     let row: Option<(i64, bool)> = sqlx::query_as(
         "SELECT window_top, revoked_at IS NOT NULL FROM shared.agent_credentials WHERE credential_id = $1",

@@ -1,7 +1,8 @@
 //! A request of an enrolled agent: its token, its clock, its signature over what was sent, and a sequence number that
 //! was not used before. A handler that takes an [`AgentCall`] has all of that proved.
 //!
-//! The token is looked up before the body is read, at the price of one more transaction: who has none costs no memory.
+//! The token is looked up before the body is read, at the price of one more transaction where it was not used lately: who has
+//! none costs no memory.
 
 use std::sync::Arc;
 
@@ -18,7 +19,10 @@ use ed25519_dalek::VerifyingKey;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use store::{TenantRef, credentials::Sequence};
+use store::{
+    TenantRef,
+    credentials::{Credential, Sequence},
+};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -87,10 +91,7 @@ impl FromRequest<App> for AgentCall {
             .get::<OriginalUri>()
             .map_or_else(|| request.uri().clone(), |OriginalUri(uri)| uri.clone());
         let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
-        let mut tx = app.db.platform().await?;
-        let credential = store::credentials::find(&mut tx, proof.token.credential_id()).await?;
-        // No connection waits for a body.
-        tx.rollback().await?;
+        let credential = find(app, proof.token.credential_id()).await?;
         let known = credential.filter(|known| bool::from(known.secret_hash.ct_eq(&proof.token.secret_digest())));
         let Some(credential) = known else {
             body::discard(request).await;
@@ -111,27 +112,43 @@ impl FromRequest<App> for AgentCall {
         if !is_signed {
             return refuse(codes::BAD_SIGNATURE, "The signature does not match the agent's key and this request.");
         }
+        app.credentials.keep(credential.clone());
         // Only now: nobody else can use up an agent's numbers. Kept even if the request fails later.
         let mut tx = app.db.platform().await?;
-        let sequence = store::credentials::use_sequence(&mut tx, proof.token.credential_id(), proof.sequence).await?;
+        let used = store::credentials::use_sequence(&mut tx, credential.credential_id, proof.sequence).await?;
         tx.commit().await?;
-        match sequence {
-            Sequence::Accepted => {}
+        let tenant_state = match used {
+            Sequence::Accepted(tenant_state) => tenant_state,
             Sequence::Replayed | Sequence::TooOld => {
                 return refuse(codes::REPLAYED, "The sequence number was used before, or is too old.");
             }
-            Sequence::Revoked => return refuse(codes::REVOKED, REVOKED),
-        }
-        let resource = app.tenants.served(&credential.tenant.slug, credential.tenant_state.is_served())?;
+            Sequence::Revoked => {
+                app.credentials.forget(credential.credential_id);
+                return refuse(codes::REVOKED, REVOKED);
+            }
+        };
+        let resource = app.tenants.served(&credential.tenant.slug, tenant_state.is_served())?;
         Ok(Self {
             agent_id: credential.agent_id,
             asset_id: credential.asset_id,
-            tenant: credential.tenant,
+            tenant: credential.tenant.clone(),
             resource,
             body,
             is_zstd,
         })
     }
+}
+
+/// The credential, from the database where it was not used lately.
+async fn find(app: &App, credential_id: Uuid) -> Result<Option<Arc<Credential>>> {
+    if let Some(known) = app.credentials.get(credential_id) {
+        return Ok(Some(known));
+    }
+    let mut tx = app.db.platform().await?;
+    let credential = store::credentials::find(&mut tx, credential_id).await?.map(Arc::new);
+    // No connection waits for a body.
+    tx.rollback().await?;
+    Ok(credential)
 }
 
 fn proof(headers: &HeaderMap) -> Result<Proof<'_>> {

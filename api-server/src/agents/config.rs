@@ -2,7 +2,6 @@
 
 use catalog::wire::{AgentConfig, HeartbeatRequest, HeartbeatResponse};
 use chrono::Utc;
-use store::Write;
 use uuid::Uuid;
 
 use crate::{
@@ -26,11 +25,9 @@ pub fn of_agent(app: &App, call: &AgentCall, agent_id: Uuid, have: Option<&str>)
 ///
 /// # Errors
 /// The body does not fit.
-pub async fn heartbeat(app: &App, call: &AgentCall) -> Result<HeartbeatResponse> {
+pub fn heartbeat(app: &App, call: &AgentCall) -> Result<HeartbeatResponse> {
     let request: HeartbeatRequest = call.json()?;
-    let mut tx = app.db.tenant::<Write>(&call.tenant).await?;
-    store::agents::seen(&mut tx, call.agent_id, &request.state).await?;
-    tx.commit().await?;
+    app.pulse.beat(&call.tenant, call.agent_id, request.state);
     let (config_version, _) = app.modules.current(&call.resource.spec)?;
     Ok(HeartbeatResponse { config_version, server_time: Utc::now() })
 }

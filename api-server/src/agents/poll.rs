@@ -65,10 +65,10 @@ pub async fn next(app: &App, call: &AgentCall) -> Result<PollResponse> {
     })
 }
 
-/// One transaction for the heartbeat, the unchanged runs, the renewed leases and the first look for work.
+/// One transaction for the unchanged runs, the renewed leases and the first look for work; it writes nothing if there are none.
 async fn first_look(app: &App, call: &AgentCall, request: &PollRequest) -> Result<(Vec<AgentJob>, Vec<Uuid>)> {
+    app.pulse.beat(&call.tenant, call.agent_id, request.state.clone());
     let mut tx = app.db.tenant::<Write>(&call.tenant).await?;
-    store::agents::seen(&mut tx, call.agent_id, &request.state).await?;
     let rejected = store::runs::record_unchanged(&mut tx, call.agent_id, call.asset_id, &request.unchanged).await?;
     // An unchanged run answers its job as an envelope would; a rejected one is still to come.
     let answered: Vec<Uuid> =

@@ -158,7 +158,7 @@ pub async fn get_config(
     responses((status = 200, body = HeartbeatResponse))
 )]
 pub async fn heartbeat(State(app): State<App>, call: AgentCall) -> Result<Answer<HeartbeatResponse>> {
-    Ok(Answer(config::heartbeat(&app, &call).await?))
+    Ok(Answer(config::heartbeat(&app, &call)?))
 }
 
 /// Asks for work; held up to 300 s, answered at once when there is a job.

@@ -9,7 +9,7 @@ use axum::{
 };
 use futures::StreamExt;
 use http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::error::{Error, Result};
 
@@ -133,7 +133,7 @@ pub async fn discard(request: Request) {
 ///
 /// # Errors
 /// 413 for more values than [`VALUES_LIMIT`], 400 for what is not JSON, 422 for what is not what the route takes.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     // Each value but the first comes after one of these. Those within texts count as well, which only errs to the safe side.
     let values = bytes.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
     if values > VALUES_LIMIT {

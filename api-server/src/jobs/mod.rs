@@ -8,7 +8,7 @@ pub mod rollups;
 
 use tokio::task::JoinSet;
 
-use crate::state::App;
+use crate::{agents::pulse, state::App};
 
 /// Starts every task.
 pub fn spawn(app: &App, tasks: &mut JoinSet<()>) {
@@ -16,5 +16,6 @@ pub fn spawn(app: &App, tasks: &mut JoinSet<()>) {
     tasks.spawn(catalog::run(app.clone()));
     tasks.spawn(dispatch::run(app.clone()));
     tasks.spawn(leases::run(app.clone()));
+    tasks.spawn(pulse::run(app.clone()));
     tasks.spawn(rollups::run(app.clone()));
 }

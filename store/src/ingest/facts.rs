@@ -1,14 +1,14 @@
-//! The facts of a run: what to delete and insert, checked against the snapshots on both sides.
+//! The facts of runs: what to delete and insert, checked against the snapshots on both sides.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use catalog::facts::{Fact, Facts, Row, snapshot_id};
-use chrono::{DateTime, Utc};
+use catalog::facts::{Fact, Row, row_digest, snapshot_id};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::plan::hash_to_uuid;
+use super::{Place, Run};
 use crate::error::{Error, Result};
 
 /// What the facts of a run came to.
@@ -18,13 +18,20 @@ pub(super) struct FactOutcome {
     pub(super) removed: u64,
 }
 
-/// Where the facts belong.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) run_id: Uuid,
-    pub(super) asset_id: Uuid,
-    pub(super) module: &'a str,
-    pub(super) at: DateTime<Utc>,
+/// How the facts of one run move.
+struct Move<'a, 'r> {
+    run: &'r Run<'a>,
+    incoming: BTreeMap<Uuid, &'a Fact>,
+    /// Rows that go, by their hashes.
+    outgoing: BTreeSet<Uuid>,
+    /// What was stored of these, with its text.
+    removed: Vec<Removed>,
+}
+
+impl<'a> Move<'a, '_> {
+    fn module(&self) -> &'a str {
+        self.run.envelope.module.as_str()
+    }
 }
 
 struct Removed {
@@ -33,84 +40,144 @@ struct Removed {
     content: Json<Row>,
 }
 
-/// Brings the stored facts to the envelope's snapshot, in at most four statements (none if nothing changed).
-/// [`Error::SnapshotMismatch`] if it builds on another snapshot, or does not lead to the one it names.
-pub(super) async fn apply(
-    connection: &mut PgConnection,
-    place: Place<'_>,
-    stored: Option<&str>,
-    facts: &Facts,
-) -> Result<FactOutcome> {
-    let mismatch = || Error::SnapshotMismatch { base: facts.base.clone(), stored: stored.map(str::to_owned) };
-    if facts.base.is_some() && facts.base.as_deref() != stored {
-        return Err(mismatch());
+fn mismatch(run: &Run<'_>) -> Error {
+    Error::SnapshotMismatch { base: run.envelope.facts.base.clone(), stored: run.stored.clone() }
+}
+
+/// Brings the stored facts to the envelopes' snapshots, in at most four statements (none if nothing changed), and tells what
+/// each run came to. [`Error::SnapshotMismatch`] if one builds on another snapshot, or does not lead to the one it names.
+pub(super) async fn apply(connection: &mut PgConnection, place: Place, runs: &[Run<'_>]) -> Result<Vec<FactOutcome>> {
+    let mut moves = Vec::new();
+    for run in runs.iter().filter(|run| run.decides()) {
+        moves.extend(plan(run)?);
     }
-    if stored == Some(facts.snapshot.as_str()) {
-        return Ok(FactOutcome::default());
+    if moves.is_empty() {
+        return Ok(vec![FactOutcome::default(); runs.len()]);
     }
-    let mut incoming: BTreeMap<Uuid, &Fact> = BTreeMap::new();
-    for fact in &facts.added {
-        let hash = hash_to_uuid(&fact.hash()).ok_or_else(mismatch)?;
-        incoming.insert(hash, fact);
-    }
-    let removed_hashes: Vec<Uuid> = if facts.base.is_some() {
-        let named: Option<Vec<Uuid>> = facts.removed.iter().map(|fact| hash_to_uuid(&fact.hash)).collect();
-        named.ok_or_else(mismatch)?
-    } else {
-        let whole: Vec<String> = incoming.keys().map(|hash| hash.simple().to_string()).collect();
-        if snapshot_id(whole.iter().map(String::as_str)) != facts.snapshot {
-            return Err(mismatch());
-        }
-        let kept = if stored.is_some() { hashes(connection, place).await? } else { Vec::new() };
-        let known: HashSet<Uuid> = kept.iter().copied().collect();
-        let gone = kept.into_iter().filter(|hash| !incoming.contains_key(hash)).collect();
-        incoming.retain(|hash, _| !known.contains(hash));
-        gone
+    replace_whole(connection, place, &mut moves).await?;
+    delete(connection, place, &mut moves).await?;
+    let added = insert(connection, place, &moves).await?;
+    verify(connection, place, &moves).await?;
+    let outcome = |run: &Run<'_>| {
+        let own = moves.iter().find(|one| one.run.envelope.run_id == run.envelope.run_id);
+        own.map_or_else(FactOutcome::default, |own| FactOutcome {
+            added: added.get(own.module()).copied().unwrap_or_default(),
+            removed: own.removed.len() as u64,
+        })
     };
-    let removed = delete(connection, place, &removed_hashes).await?;
-    if removed.len() != removed_hashes.iter().collect::<HashSet<_>>().len() {
-        return Err(mismatch());
+    Ok(runs.iter().map(outcome).collect())
+}
+
+/// What the run says of its facts; nothing if the server has them.
+fn plan<'a, 'r>(run: &'r Run<'a>) -> Result<Option<Move<'a, 'r>>> {
+    let facts = &run.envelope.facts;
+    if facts.base.is_some() && facts.base != run.stored {
+        return Err(mismatch(run));
     }
-    // What an asset has when it is first seen is its inventory, not a change.
-    let changes = if stored.is_some() { changes(removed.as_slice(), &incoming) } else { Vec::new() };
-    let added = insert(connection, place, &incoming, &changes).await?;
+    if run.stored.as_deref() == Some(facts.snapshot.as_str()) {
+        return Ok(None);
+    }
+    let incoming: BTreeMap<Uuid, &Fact> =
+        facts.added.iter().map(|fact| (Uuid::from_bytes(row_digest(&fact.table, &fact.row)), fact)).collect();
+    let mut outgoing = BTreeSet::new();
     if facts.base.is_some() {
-        let kept: Vec<String> = hashes(connection, place).await?.iter().map(|hash| hash.simple().to_string()).collect();
-        if snapshot_id(kept.iter().map(String::as_str)) != facts.snapshot {
-            return Err(mismatch());
+        for fact in &facts.removed {
+            outgoing.insert(hash_to_uuid(&fact.hash).ok_or_else(|| mismatch(run))?);
+        }
+    } else if snapshot_of(incoming.keys()) != facts.snapshot {
+        return Err(mismatch(run));
+    }
+    Ok(Some(Move { run, incoming, outgoing, removed: Vec::new() }))
+}
+
+fn snapshot_of<'a>(hashes: impl Iterator<Item = &'a Uuid>) -> String {
+    let texts: Vec<String> = hashes.map(|hash| hash.simple().to_string()).collect();
+    snapshot_id(texts.iter().map(String::as_str))
+}
+
+/// Facts that come whole take the place of those that are stored: what is in both stays as it is.
+async fn replace_whole(connection: &mut PgConnection, place: Place, moves: &mut [Move<'_, '_>]) -> Result<()> {
+    let is_over_stored = |moved: &Move<'_, '_>| moved.run.envelope.facts.base.is_none() && moved.run.stored.is_some();
+    let modules: Vec<&str> = moves.iter().filter(|moved| is_over_stored(moved)).map(Move::module).collect();
+    if modules.is_empty() {
+        return Ok(());
+    }
+    let mut kept = hashes(connection, place, &modules).await?;
+    for moved in moves.iter_mut().filter(|moved| is_over_stored(moved)) {
+        for hash in kept.remove(moved.module()).unwrap_or_default() {
+            if moved.incoming.remove(&hash).is_none() {
+                moved.outgoing.insert(hash);
+            }
         }
     }
-    Ok(FactOutcome { added, removed: removed.len() as u64 })
+    Ok(())
 }
 
-async fn hashes(connection: &mut PgConnection, place: Place<'_>) -> Result<Vec<Uuid>> {
-    Ok(sqlx::query_scalar("SELECT row_hash FROM facts WHERE asset_id = $1 AND module = $2")
-        .bind(place.asset_id)
-        .bind(place.module)
-        .fetch_all(connection)
-        .await?)
-}
-
-async fn delete(connection: &mut PgConnection, place: Place<'_>, hashes: &[Uuid]) -> Result<Vec<Removed>> {
-    if hashes.is_empty() {
-        return Ok(Vec::new());
+/// The facts that the modules have now lead to the snapshots that their runs name.
+async fn verify(connection: &mut PgConnection, place: Place, moves: &[Move<'_, '_>]) -> Result<()> {
+    let based: Vec<&Move<'_, '_>> = moves.iter().filter(|moved| moved.run.envelope.facts.base.is_some()).collect();
+    if based.is_empty() {
+        return Ok(());
     }
-    let rows: Vec<(String, String, Json<Row>)> = sqlx::query_as(
-        "DELETE FROM facts WHERE asset_id = $1 AND module = $2 AND row_hash = ANY($3) RETURNING table_name, row_key, content",
+    let modules: Vec<&str> = based.iter().map(|moved| moved.module()).collect();
+    let kept = hashes(connection, place, &modules).await?;
+    for moved in based {
+        let now = kept.get(moved.module()).map(Vec::as_slice).unwrap_or_default();
+        if snapshot_of(now.iter()) != moved.run.envelope.facts.snapshot {
+            return Err(mismatch(moved.run));
+        }
+    }
+    Ok(())
+}
+
+async fn hashes(connection: &mut PgConnection, place: Place, modules: &[&str]) -> Result<HashMap<String, Vec<Uuid>>> {
+    let rows: Vec<(String, Vec<Uuid>)> = sqlx::query_as(
+        "SELECT module, array_agg(row_hash) FROM facts WHERE asset_id = $1 AND module = ANY($2) GROUP BY module",
     )
     .bind(place.asset_id)
-    .bind(place.module)
+    .bind(modules)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Deletes what goes and keeps its text for the history.
+async fn delete(connection: &mut PgConnection, place: Place, moves: &mut [Move<'_, '_>]) -> Result<()> {
+    let (mut modules, mut hashes) = (Vec::new(), Vec::new());
+    for moved in moves.iter() {
+        modules.extend(std::iter::repeat_n(moved.module(), moved.outgoing.len()));
+        hashes.extend(moved.outgoing.iter().copied());
+    }
+    if hashes.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(String, String, String, Json<Row>)> = sqlx::query_as(
+        "DELETE FROM facts f USING unnest($2::text[], $3::uuid[]) AS u(module, row_hash)
+         WHERE f.asset_id = $1 AND f.module = u.module AND f.row_hash = u.row_hash
+         RETURNING f.module, f.table_name, f.row_key, f.content",
+    )
+    .bind(place.asset_id)
+    .bind(modules)
     .bind(hashes)
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|(table, key, content)| Removed { table, key, content }).collect())
+    for (module, table, key, content) in rows {
+        if let Some(moved) = moves.iter_mut().find(|moved| moved.module() == module) {
+            moved.removed.push(Removed { table, key, content });
+        }
+    }
+    match moves.iter().find(|one| one.removed.len() != one.outgoing.len()) {
+        Some(one) => Err(mismatch(one.run)),
+        None => Ok(()),
+    }
 }
 
-struct Change<'a> {
-    table: &'a str,
-    key: &'a str,
-    before: Option<Json<&'a Row>>,
-    after: Option<Json<&'a Row>>,
+struct Change<'m> {
+    run: &'m Run<'m>,
+    table: &'m str,
+    key: &'m str,
+    before: Option<Json<&'m Row>>,
+    after: Option<Json<&'m Row>>,
 }
 
 impl Change<'_> {
@@ -123,16 +190,21 @@ impl Change<'_> {
     }
 }
 
-/// A row removed and a row added under one key are one change.
-fn changes<'a>(removed: &'a [Removed], incoming: &BTreeMap<Uuid, &'a Fact>) -> Vec<Change<'a>> {
+/// A row removed and a row added under one key are one change. What an asset has when it is first seen is its inventory,
+/// not a change.
+fn changes<'m>(moved: &'m Move<'_, '_>) -> Vec<Change<'m>> {
+    if moved.run.stored.is_none() {
+        return Vec::new();
+    }
     let mut before: HashMap<(&str, &str), Vec<&Removed>> = HashMap::new();
-    for row in removed {
+    for row in &moved.removed {
         before.entry((&row.table, &row.key)).or_default().push(row);
     }
-    let mut changes: Vec<Change<'a>> = Vec::with_capacity(removed.len() + incoming.len());
-    for fact in incoming.values() {
+    let mut changes: Vec<Change<'m>> = Vec::with_capacity(moved.removed.len() + moved.incoming.len());
+    for fact in moved.incoming.values() {
         let was = before.get_mut(&(fact.table.as_str(), fact.key.as_str())).and_then(Vec::pop);
         changes.push(Change {
+            run: moved.run,
             table: &fact.table,
             key: &fact.key,
             before: was.map(|row| Json(&row.content.0)),
@@ -140,58 +212,52 @@ fn changes<'a>(removed: &'a [Removed], incoming: &BTreeMap<Uuid, &'a Fact>) -> V
         });
     }
     for row in before.into_values().flatten() {
-        changes.push(Change { table: &row.table, key: &row.key, before: Some(Json(&row.content.0)), after: None });
+        let before = Some(Json(&row.content.0));
+        changes.push(Change { run: moved.run, table: &row.table, key: &row.key, before, after: None });
     }
     changes
 }
 
-/// Inserts facts and their history as one statement.
-async fn insert(
-    connection: &mut PgConnection,
-    place: Place<'_>,
-    incoming: &BTreeMap<Uuid, &Fact>,
-    changes: &[Change<'_>],
-) -> Result<u64> {
-    if incoming.is_empty() && changes.is_empty() {
-        return Ok(0);
+/// Inserts facts and their history as one statement; gives how many facts each module got.
+async fn insert(connection: &mut PgConnection, place: Place, moves: &[Move<'_, '_>]) -> Result<HashMap<String, u64>> {
+    let rows: Vec<(&str, Uuid, &Fact)> = moves
+        .iter()
+        .flat_map(|moved| moved.incoming.iter().map(move |(hash, fact)| (moved.module(), *hash, *fact)))
+        .collect();
+    let changes: Vec<Change<'_>> = moves.iter().flat_map(changes).collect();
+    if rows.is_empty() && changes.is_empty() {
+        return Ok(HashMap::new());
     }
-    let hashes: Vec<Uuid> = incoming.keys().copied().collect();
-    let tables: Vec<&str> = incoming.values().map(|fact| fact.table.as_str()).collect();
-    let keys: Vec<&str> = incoming.values().map(|fact| fact.key.as_str()).collect();
-    let rows: Vec<Json<&Row>> = incoming.values().map(|fact| Json(&fact.row)).collect();
-    let change_ids: Vec<Uuid> = changes.iter().map(|_| Uuid::now_v7()).collect();
-    let change_tables: Vec<&str> = changes.iter().map(|change| change.table).collect();
-    let change_keys: Vec<&str> = changes.iter().map(|change| change.key).collect();
-    let kinds: Vec<&str> = changes.iter().map(Change::kind).collect();
-    let before: Vec<Option<Json<&Row>>> = changes.iter().map(|change| change.before).collect();
-    let after: Vec<Option<Json<&Row>>> = changes.iter().map(|change| change.after).collect();
-    let added: i64 = sqlx::query_scalar(
+    let added: Vec<(String, i64)> = sqlx::query_as(
         "WITH added AS (
              INSERT INTO facts (asset_id, module, table_name, row_hash, row_key, content, first_seen_at)
-             SELECT $1, $2, t, h, k, c, $3 FROM unnest($4::text[], $5::uuid[], $6::text[], $7::jsonb[]) AS u(t, h, k, c)
-             ON CONFLICT DO NOTHING RETURNING 1
+             SELECT $1, m, t, h, k, c, $2
+             FROM unnest($3::text[], $4::text[], $5::uuid[], $6::text[], $7::jsonb[]) AS u(m, t, h, k, c)
+             ON CONFLICT DO NOTHING RETURNING module
          ), changed AS (
              INSERT INTO fact_changes (change_id, asset_id, run_id, module, table_name, kind, row_key, before, after, changed_at)
-             SELECT i, $1, $8, $2, t, kind, k, b, a, $3
-             FROM unnest($9::uuid[], $10::text[], $11::text[], $12::text[], $13::jsonb[], $14::jsonb[]) AS u(i, t, kind, k, b, a)
+             SELECT i, $1, r, m, t, kind, k, b, a, $2
+             FROM unnest($8::uuid[], $9::uuid[], $10::text[], $11::text[], $12::text[], $13::text[], $14::jsonb[], $15::jsonb[])
+                 AS u(i, r, m, t, kind, k, b, a)
          )
-         SELECT count(*) FROM added",
+         SELECT module, count(*) FROM added GROUP BY module",
     )
     .bind(place.asset_id)
-    .bind(place.module)
     .bind(place.at)
-    .bind(tables)
-    .bind(hashes)
-    .bind(keys)
-    .bind(rows)
-    .bind(place.run_id)
-    .bind(change_ids)
-    .bind(change_tables)
-    .bind(kinds)
-    .bind(change_keys)
-    .bind(before)
-    .bind(after)
-    .fetch_one(connection)
+    .bind(rows.iter().map(|(module, ..)| *module).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(.., fact)| fact.table.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, hash, _)| *hash).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(.., fact)| fact.key.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(.., fact)| Json(&fact.row)).collect::<Vec<_>>())
+    .bind(changes.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+    .bind(changes.iter().map(|change| change.run.envelope.run_id).collect::<Vec<_>>())
+    .bind(changes.iter().map(|change| change.run.envelope.module.as_str()).collect::<Vec<_>>())
+    .bind(changes.iter().map(|change| change.table).collect::<Vec<_>>())
+    .bind(changes.iter().map(Change::kind).collect::<Vec<_>>())
+    .bind(changes.iter().map(|change| change.key).collect::<Vec<_>>())
+    .bind(changes.iter().map(|change| change.before).collect::<Vec<_>>())
+    .bind(changes.iter().map(|change| change.after).collect::<Vec<_>>())
+    .fetch_all(connection)
     .await?;
-    Ok(added.unsigned_abs())
+    Ok(added.into_iter().map(|(module, count)| (module, count.unsigned_abs())).collect())
 }

@@ -1,12 +1,14 @@
 //! What a run changes, drawn from what is stored and what came in. Pure: the property test of the kept scores and the
 //! writer both rest on it.
 
+use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use analysis::score::{self, Sums, Weighed, Weights};
 use catalog::Severity;
 use catalog::envelope::{Envelope, RunStatus, Verdict};
-use catalog::facts::{Row, row_hash};
+use catalog::facts::{Row, row_digest};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -32,16 +34,16 @@ pub(super) struct StoredFinding {
 
 /// A verdict to store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct StateWrite {
-    pub(super) check: String,
+pub(super) struct StateWrite<'a> {
+    pub(super) check: &'a str,
     pub(super) from: Option<Verdict>,
     pub(super) verdict: Verdict,
     pub(super) severity: Severity,
     pub(super) weight: u32,
-    pub(super) message: Option<String>,
+    pub(super) message: Option<&'a str>,
 }
 
-impl StateWrite {
+impl StateWrite<'_> {
     pub(super) fn is_transition(&self) -> bool {
         is_transition(self.from, Some(self.verdict))
     }
@@ -49,12 +51,12 @@ impl StateWrite {
 
 /// A finding to store, new or changed.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct FindingWrite {
+pub(super) struct FindingWrite<'a> {
     pub(super) finding_id: Uuid,
-    pub(super) check: String,
-    pub(super) resource: String,
+    pub(super) check: &'a str,
+    pub(super) resource: &'a str,
     pub(super) severity: Severity,
-    pub(super) evidence: Row,
+    pub(super) evidence: Cow<'a, Row>,
     pub(super) content: Uuid,
 }
 
@@ -68,6 +70,16 @@ pub(super) struct OpenCounts {
 }
 
 impl OpenCounts {
+    /// Both together.
+    pub(super) const fn plus(self, other: Self) -> Self {
+        Self {
+            critical: self.critical + other.critical,
+            high: self.high + other.high,
+            medium: self.medium + other.medium,
+            low: self.low + other.low,
+        }
+    }
+
     fn add(&mut self, severity: Severity, sign: i64) {
         *match severity {
             Severity::Critical => &mut self.critical,
@@ -80,11 +92,14 @@ impl OpenCounts {
 
 /// What to write for verdicts and findings.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Plan {
-    pub(super) states: Vec<StateWrite>,
+pub(super) struct Plan<'a> {
+    pub(super) states: Vec<StateWrite<'a>>,
     /// Checks that the module no longer has, with their last verdict.
     pub(super) gone: Vec<(String, Verdict)>,
-    pub(super) findings: Vec<FindingWrite>,
+    /// Findings that no row is stored of.
+    pub(super) new: Vec<FindingWrite<'a>>,
+    /// Findings whose row changes, be it that they come back.
+    pub(super) changed: Vec<FindingWrite<'a>>,
     pub(super) closed: Vec<Uuid>,
     /// New and reopened ones.
     pub(super) opened: Vec<Uuid>,
@@ -92,7 +107,7 @@ pub(super) struct Plan {
     pub(super) open: OpenCounts,
 }
 
-impl Plan {
+impl Plan<'_> {
     pub(super) fn changes_score(&self) -> bool {
         self.sums != Sums::default() || self.open != OpenCounts::default()
     }
@@ -114,49 +129,49 @@ fn is_transition(from: Option<Verdict>, to: Option<Verdict>) -> bool {
     from != to && (said(from) || said(to))
 }
 
-/// A finding that came in, under its identity.
-pub(super) struct Incoming {
-    pub(super) by_id: BTreeMap<Uuid, FindingWrite>,
+/// The findings that came in, each under its identity.
+pub(super) struct Incoming<'a> {
+    pub(super) by_id: BTreeMap<Uuid, FindingWrite<'a>>,
 }
 
 /// Gives each finding its identity and the severity that its check has in the catalog. Rows of one check about one
 /// resource are one finding: the one with the least hash, so that their order does not matter, and how many more.
-pub(super) fn incoming(asset_id: Uuid, envelope: &Envelope, severities: &HashMap<String, Severity>) -> Incoming {
-    let mut groups: BTreeMap<Uuid, (FindingWrite, u64)> = BTreeMap::new();
+pub(super) fn incoming<'a>(
+    asset_id: Uuid,
+    envelope: &'a Envelope,
+    severities: &HashMap<String, Severity>,
+) -> Incoming<'a> {
+    let identity = Identity::of(asset_id, &envelope.module);
+    let mut by_id: BTreeMap<Uuid, FindingWrite<'a>> = BTreeMap::new();
+    let mut more: HashMap<Uuid, u64> = HashMap::new();
     for finding in &envelope.findings {
         let severity = severities.get(&finding.check).copied().unwrap_or(finding.severity);
-        let finding_id = finding_id(asset_id, &envelope.module, &finding.check, &finding.resource);
-        let content = content_hash(severity, &envelope.version, &finding.evidence);
-        let write = || FindingWrite {
-            finding_id,
-            check: finding.check.clone(),
-            resource: finding.resource.clone(),
+        let write = FindingWrite {
+            finding_id: identity.finding(&finding.check, &finding.resource),
+            check: &finding.check,
+            resource: &finding.resource,
             severity,
-            evidence: finding.evidence.clone(),
-            content,
+            evidence: Cow::Borrowed(&finding.evidence),
+            content: content_hash(severity, &envelope.version, &finding.evidence),
         };
-        match groups.get_mut(&finding_id) {
-            None => {
-                groups.insert(finding_id, (write(), 0));
+        match by_id.entry(write.finding_id) {
+            Entry::Vacant(place) => {
+                place.insert(write);
             }
-            Some((kept, more)) => {
-                *more += 1;
-                if content < kept.content {
-                    *kept = write();
+            Entry::Occupied(mut kept) => {
+                *more.entry(write.finding_id).or_default() += 1;
+                if write.content < kept.get().content {
+                    kept.insert(write);
                 }
             }
         }
     }
-    let by_id = groups
-        .into_iter()
-        .map(|(id, (mut finding, more))| {
-            if more > 0 {
-                finding.evidence.insert("more_rows".to_owned(), Value::from(more));
-                finding.content = content_hash(finding.severity, &envelope.version, &finding.evidence);
-            }
-            (id, finding)
-        })
-        .collect();
+    for (id, more) in more {
+        if let Some(finding) = by_id.get_mut(&id) {
+            finding.evidence.to_mut().insert("more_rows".to_owned(), Value::from(more));
+            finding.content = content_hash(finding.severity, &envelope.version, &finding.evidence);
+        }
+    }
     Incoming { by_id }
 }
 
@@ -164,14 +179,14 @@ pub(super) fn incoming(asset_id: Uuid, envelope: &Envelope, severities: &HashMap
 ///
 /// A verdict `error` decides nothing: its findings stay as they are. A check that a complete run does not name is no
 /// longer in the module: its verdict goes and its findings close.
-pub(super) fn plan(
-    envelope: &Envelope,
-    incoming: Incoming,
+pub(super) fn plan<'a>(
+    envelope: &'a Envelope,
+    incoming: Incoming<'a>,
     severities: &HashMap<String, Severity>,
     weights: Weights,
-    states: &HashMap<String, StoredState>,
-    findings: &HashMap<Uuid, StoredFinding>,
-) -> Plan {
+    states: Option<&HashMap<String, StoredState>>,
+    findings: Option<&HashMap<Uuid, StoredFinding>>,
+) -> Plan<'a> {
     let mut plan = Plan::default();
     let mut named = HashSet::new();
     let mut decided = BTreeSet::new();
@@ -182,7 +197,7 @@ pub(super) fn plan(
         }
         let Some(severity) = severities.get(&check.id).copied() else { continue };
         let weight = u32::from(weights.of(severity_of(severity)));
-        let stored = states.get(&check.id);
+        let stored = states.and_then(|states| states.get(&check.id));
         let is_same = stored.is_some_and(|stored| {
             (stored.verdict, stored.severity, stored.weight) == (check.verdict, severity, weight)
                 && stored.version == envelope.version
@@ -196,24 +211,25 @@ pub(super) fn plan(
             Some(Weighed { verdict: verdict_of(check.verdict), weight }),
         );
         plan.states.push(StateWrite {
-            check: check.id.clone(),
+            check: &check.id,
             from: stored.map(|stored| stored.verdict),
             verdict: check.verdict,
             severity,
             weight,
-            message: check.message.clone(),
+            message: check.message.as_deref(),
         });
     }
     let is_complete = envelope.status == RunStatus::Succeeded;
     if is_complete {
-        for (check, stored) in states.iter().filter(|(check, _)| !named.contains(check.as_str())) {
+        for (check, stored) in states.into_iter().flatten().filter(|(check, _)| !named.contains(check.as_str())) {
             let from = Weighed { verdict: verdict_of(stored.verdict), weight: stored.weight };
             plan.sums.change(Some(from), None);
             plan.gone.push((check.clone(), stored.verdict));
         }
         plan.gone.sort_by(|a, b| a.0.cmp(&b.0));
     }
-    for (id, stored) in findings.iter().filter(|(id, stored)| stored.is_open && !incoming.by_id.contains_key(id)) {
+    let open = findings.into_iter().flatten().filter(|(_, stored)| stored.is_open);
+    for (id, stored) in open.filter(|(id, _)| !incoming.by_id.contains_key(id)) {
         let is_over =
             decided.contains(stored.check.as_str()) || (is_complete && !named.contains(stored.check.as_str()));
         if is_over {
@@ -223,7 +239,7 @@ pub(super) fn plan(
     }
     plan.closed.sort_unstable();
     for (id, finding) in incoming.by_id {
-        let stored = findings.get(&id);
+        let stored = findings.and_then(|findings| findings.get(&id));
         if stored.is_some_and(|stored| stored.is_open && stored.content == finding.content) {
             continue;
         }
@@ -232,30 +248,48 @@ pub(super) fn plan(
             None => plan.opened.push(id),
         }
         plan.open.add(finding.severity, 1);
-        plan.findings.push(finding);
+        if stored.is_some() { plan.changed.push(finding) } else { plan.new.push(finding) }
     }
     plan
 }
 
-/// The identity of a finding as a UUID (RFC 9562 version 8). Its first six bytes come from asset and module alone, so
-/// that the findings of one run lie side by side in the index.
-pub(super) fn finding_id(asset_id: Uuid, module: &str, check: &str, resource: &str) -> Uuid {
-    let prefix = Sha256::new().chain_update(asset_id.as_bytes()).chain_update(module.as_bytes()).finalize();
-    let mut whole = Sha256::new();
-    whole.update(asset_id.as_bytes());
-    for part in [module, check, resource] {
-        whole.update((part.len() as u64).to_be_bytes());
-        whole.update(part.as_bytes());
+/// What the findings of one module on one asset have in common: the first six bytes of their identities, so that they lie
+/// side by side in the index, and the beginning of what is hashed for the rest.
+struct Identity {
+    prefix: [u8; 6],
+    begun: Sha256,
+}
+
+impl Identity {
+    fn of(asset_id: Uuid, module: &str) -> Self {
+        let whole = Sha256::new().chain_update(asset_id.as_bytes()).chain_update(module.as_bytes()).finalize();
+        let mut prefix = [0_u8; 6];
+        prefix.copy_from_slice(&whole[..6]);
+        let mut begun = Sha256::new().chain_update(asset_id.as_bytes());
+        add_part(&mut begun, module);
+        Self { prefix, begun }
     }
-    let whole = whole.finalize();
-    let mut bytes = [0_u8; 16];
-    bytes[..6].copy_from_slice(&prefix[..6]);
-    bytes[6..].copy_from_slice(&whole[..10]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+
+    /// The identity of a finding as a UUID (RFC 9562 version 8).
+    fn finding(&self, check: &str, resource: &str) -> Uuid {
+        let mut whole = self.begun.clone();
+        add_part(&mut whole, check);
+        add_part(&mut whole, resource);
+        let mut bytes = [0_u8; 16];
+        bytes[..6].copy_from_slice(&self.prefix);
+        bytes[6..].copy_from_slice(&whole.finalize()[..10]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+}
+
+/// With its length, so that no two lists of parts are hashed alike.
+fn add_part(hash: &mut Sha256, part: &str) {
+    hash.update((part.len() as u64).to_be_bytes());
+    hash.update(part.as_bytes());
 }
 
 fn content_hash(severity: Severity, version: &str, evidence: &Row) -> Uuid {
-    hash_to_uuid(&row_hash(&format!("{severity} {version}"), evidence)).unwrap_or_default()
+    Uuid::from_bytes(row_digest(&format!("{severity} {version}"), evidence))
 }
 
 /// The 32 hexadecimal digits of a hash as the uuid that is stored.
@@ -304,11 +338,15 @@ mod tests {
     #[test]
     fn a_finding_keeps_its_identity_and_no_other_shares_it() {
         let asset = Uuid::from_u128(7);
-        let id = finding_id(asset, "m", "c", "r");
-        assert_eq!(id, finding_id(asset, "m", "c", "r"));
-        assert_ne!(id, finding_id(asset, "m", "cr", ""));
-        assert_ne!(id, finding_id(asset, "m", "c", "s"));
-        assert_eq!(id.as_bytes()[..6], finding_id(asset, "m", "x", "y").as_bytes()[..6]);
+        let finding_id = |check, resource| Identity::of(asset, "m").finding(check, resource);
+        let id = finding_id("c", "r");
+        // What is stored was made so: it may never change.
+        assert_eq!(id, uuid::uuid!("e208a778-02e0-86b5-bde2-959258e48f1f"));
+        assert_eq!(id, finding_id("c", "r"));
+        assert_ne!(id, finding_id("cr", ""));
+        assert_ne!(id, finding_id("c", "s"));
+        assert_ne!(id, Identity::of(asset, "n").finding("c", "r"));
+        assert_eq!(id.as_bytes()[..6], finding_id("x", "y").as_bytes()[..6]);
         assert_eq!(id.get_version_num(), 8);
     }
 }

@@ -1,75 +1,94 @@
-//! The statements of an ingest, each a batch over UNNEST.
+//! The statements of an ingest, each one batch over UNNEST for all its runs; new findings go by COPY.
 
-use catalog::envelope::{Envelope, RunStatus};
 use catalog::facts::Row;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::IngestContext;
-use super::facts::Place;
-use super::plan::{FindingWrite, Plan, StateWrite};
+use super::plan::{FindingWrite, OpenCounts, StateWrite};
+use super::{IngestContext, Place, Planned, Submission, copy};
 use crate::error::{Error, Result};
 use crate::notify::Channel;
 
-/// What storing the run found.
+/// Opened findings that an event names; whoever wants more asks for the run's.
+const NAMED_IN_EVENT: usize = 100;
+
+/// What storing a run found.
 pub(super) struct Begun {
     pub(super) is_duplicate: bool,
     /// The snapshot of the module's facts on the asset as stored before.
     pub(super) snapshot: Option<String>,
+    /// The module never reported on the asset.
+    pub(super) is_first: bool,
 }
 
-/// Stores the run and locks the module's row on the asset. A run that is there already writes nothing.
-pub(super) async fn begin_run(
+/// Stores the runs and locks the modules' rows on the asset, in the modules' order. A run that is there already writes
+/// nothing. What each found, in the order of the submissions.
+pub(super) async fn begin(
     connection: &mut PgConnection,
     context: &IngestContext,
-    envelope: &Envelope,
-) -> Result<Begun> {
+    submissions: &[Submission<'_>],
+) -> Result<Vec<Begun>> {
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let count = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-    let (is_new, snapshot): (bool, Option<String>) = sqlx::query_as(
-        "WITH run AS (
+    let runs = || submissions.iter().map(|one| one.envelope);
+    // A row that was just inserted has no xmax; one that was updated has this transaction's.
+    let rows: Vec<(Uuid, bool, Option<String>, bool)> = sqlx::query_as(
+        "WITH said AS (
+             SELECT * FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bigint[], $9::bigint[],
+                 $10::bigint[], $11::integer[], $12::integer[], $13::integer[], $14::integer[], $15::smallint[], $16::jsonb[],
+                 $17::jsonb[])
+             AS u(run_id, module, version, status, started_at, duration_ms, cpu_ms, max_rss_kb, passed, failed, not_applicable,
+                 error, score, log, artifacts)
+         ), run AS (
              INSERT INTO runs (run_id, asset_id, agent_id, module, module_version, status, started_at, duration_ms, cpu_ms,
                  max_rss_kb, passed, failed, not_applicable, error, score, log, artifacts)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-             ON CONFLICT (run_id) DO NOTHING RETURNING run_id
+             SELECT run_id, $1, $2, module, version, status, started_at, duration_ms, cpu_ms, max_rss_kb, passed, failed,
+                 not_applicable, error, score, log, artifacts FROM said ORDER BY run_id
+             ON CONFLICT (run_id) DO NOTHING RETURNING run_id, module, module_version, status
          ), moved AS (
              INSERT INTO asset_modules AS m (asset_id, module, module_version, last_run_id, last_status, last_run_at)
-             SELECT $2, $4, $5, run_id, $6, now() FROM run WHERE $18
+             SELECT $1, module, module_version, run_id, status, now() FROM run WHERE status <> 'failed' ORDER BY module
              ON CONFLICT (asset_id, module) DO UPDATE SET module_version = excluded.module_version,
                  last_run_id = excluded.last_run_id, last_status = excluded.last_status, last_run_at = excluded.last_run_at
-             RETURNING m.snapshot
+             RETURNING m.module, m.snapshot, m.xmax = 0 AS is_first
          ), scored AS (
              INSERT INTO asset_scores (asset_id, passed_weight, assessed_weight, passed, failed, not_applicable, error,
                  open_critical, open_high, open_medium, open_low, updated_at)
-             SELECT $2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, now() FROM run WHERE $18 ON CONFLICT (asset_id) DO NOTHING
+             SELECT $1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, now() WHERE EXISTS (SELECT FROM run WHERE status <> 'failed')
+             ON CONFLICT (asset_id) DO NOTHING
          )
-         SELECT EXISTS (SELECT FROM run), COALESCE((SELECT snapshot FROM moved),
-             (SELECT snapshot FROM asset_modules WHERE asset_id = $2 AND module = $4 AND NOT EXISTS (SELECT FROM moved)))",
+         SELECT s.run_id, r.run_id IS NULL, COALESCE(m.snapshot, (SELECT a.snapshot FROM asset_modules a
+             WHERE a.asset_id = $1 AND a.module = s.module AND m.module IS NULL)), COALESCE(m.is_first, false)
+         FROM said s LEFT JOIN run r USING (run_id) LEFT JOIN moved m ON m.module = s.module",
     )
-    .bind(envelope.run_id)
     .bind(context.asset_id)
     .bind(context.agent_id)
-    .bind(&envelope.module)
-    .bind(&envelope.version)
-    .bind(envelope.status.as_str())
-    .bind(envelope.started_at)
-    .bind(number(envelope.duration_ms))
-    .bind(number(envelope.resource.cpu_ms))
-    .bind(number(envelope.resource.max_rss_kb))
-    .bind(count(envelope.summary.passed))
-    .bind(count(envelope.summary.failed))
-    .bind(count(envelope.summary.not_applicable))
-    .bind(count(envelope.summary.error))
-    .bind(envelope.summary.score.map(i16::from))
-    .bind(Json(&envelope.log))
-    .bind(Json(&envelope.artifacts))
-    .bind(envelope.status != RunStatus::Failed)
-    .fetch_one(connection)
+    .bind(runs().map(|run| run.run_id).collect::<Vec<_>>())
+    .bind(runs().map(|run| run.module.as_str()).collect::<Vec<_>>())
+    .bind(runs().map(|run| run.version.as_str()).collect::<Vec<_>>())
+    .bind(runs().map(|run| run.status.as_str()).collect::<Vec<_>>())
+    .bind(runs().map(|run| run.started_at).collect::<Vec<_>>())
+    .bind(runs().map(|run| number(run.duration_ms)).collect::<Vec<_>>())
+    .bind(runs().map(|run| number(run.resource.cpu_ms)).collect::<Vec<_>>())
+    .bind(runs().map(|run| number(run.resource.max_rss_kb)).collect::<Vec<_>>())
+    .bind(runs().map(|run| count(run.summary.passed)).collect::<Vec<_>>())
+    .bind(runs().map(|run| count(run.summary.failed)).collect::<Vec<_>>())
+    .bind(runs().map(|run| count(run.summary.not_applicable)).collect::<Vec<_>>())
+    .bind(runs().map(|run| count(run.summary.error)).collect::<Vec<_>>())
+    .bind(runs().map(|run| run.summary.score.map(i16::from)).collect::<Vec<_>>())
+    .bind(runs().map(|run| Json(&run.log)).collect::<Vec<_>>())
+    .bind(runs().map(|run| Json(&run.artifacts)).collect::<Vec<_>>())
+    .fetch_all(connection)
     .await
     .map_err(|error| if is_missing_asset(&error) { Error::NotFound("asset") } else { error.into() })?;
-    Ok(Begun { is_duplicate: !is_new, snapshot })
+    let mut begun: std::collections::HashMap<Uuid, Begun> = rows
+        .into_iter()
+        .map(|(run_id, is_duplicate, snapshot, is_first)| (run_id, Begun { is_duplicate, snapshot, is_first }))
+        .collect();
+    let missing = || Error::Invalid("a run came to nothing".to_owned());
+    runs().map(|run| begun.remove(&run.run_id).ok_or_else(missing)).collect()
 }
 
 /// Foreign key violation: the asset is not in this tenant.
@@ -77,109 +96,121 @@ fn is_missing_asset(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("23503"))
 }
 
+/// A verdict that changed: its run, its check, from what, to what.
+type Transition<'p> = (&'p Planned<'p>, &'p str, Option<&'static str>, Option<&'static str>);
+
+fn module_of<'p>(planned: &'p Planned<'_>) -> &'p str {
+    &planned.run.envelope.module
+}
+
 /// Stores changed verdicts with their transitions, and forgets those of checks that are gone: one statement.
-pub(super) async fn states(connection: &mut PgConnection, place: Place<'_>, version: &str, plan: &Plan) -> Result<()> {
-    if plan.states.is_empty() && plan.gone.is_empty() {
+pub(super) async fn states(connection: &mut PgConnection, place: Place, planned: &[Planned<'_>]) -> Result<()> {
+    let changed: Vec<(&Planned<'_>, &StateWrite<'_>)> =
+        planned.iter().flat_map(|one| one.plan.states.iter().map(move |state| (one, state))).collect();
+    let gone = || planned.iter().flat_map(|one| one.plan.gone.iter().map(move |(check, _)| (one, check.as_str())));
+    if changed.is_empty() && gone().next().is_none() {
         return Ok(());
     }
-    let moved: Vec<&StateWrite> = plan.states.iter().filter(|state| state.is_transition()).collect();
-    let went = plan.ended();
-    let transition_ids: Vec<Uuid> = (0..plan.transitions()).map(|_| Uuid::now_v7()).collect();
-    let transition_checks: Vec<&str> =
-        moved.iter().map(|state| state.check.as_str()).chain(went.clone().map(|(check, _)| check.as_str())).collect();
-    let from: Vec<Option<&str>> = moved
-        .iter()
-        .map(|state| state.from.map(catalog::envelope::Verdict::as_str))
-        .chain(went.clone().map(|(_, verdict)| Some(verdict.as_str())))
-        .collect();
-    let to: Vec<Option<&str>> =
-        moved.iter().map(|state| Some(state.verdict.as_str())).chain(went.map(|_| None)).collect();
-    let gone: Vec<&str> = plan.gone.iter().map(|(check, _)| check.as_str()).collect();
+    let moved = changed.iter().filter(|(_, state)| state.is_transition()).map(|&(one, state)| -> Transition<'_> {
+        (one, state.check, state.from.map(catalog::envelope::Verdict::as_str), Some(state.verdict.as_str()))
+    });
+    let ended = planned.iter().flat_map(|one| {
+        one.plan.ended().map(move |(check, verdict)| -> Transition<'_> { (one, check, Some(verdict.as_str()), None) })
+    });
+    let transitions: Vec<Transition<'_>> = moved.chain(ended).collect();
     sqlx::query(
         "WITH transitions AS (
              INSERT INTO check_transitions (transition_id, asset_id, run_id, module, check_id, from_verdict, to_verdict, changed_at)
-             SELECT i, $1, $3, $2, c, f, t, $4 FROM unnest($5::uuid[], $6::text[], $7::text[], $8::text[]) AS u(i, c, f, t)
+             SELECT i, $1, r, m, c, f, t, $2
+             FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[]) AS u(i, r, m, c, f, t)
          ), gone AS (
-             DELETE FROM check_states WHERE asset_id = $1 AND module = $2 AND check_id = ANY($9)
+             DELETE FROM check_states s USING unnest($9::text[], $10::text[]) AS u(m, c)
+             WHERE s.asset_id = $1 AND s.module = u.m AND s.check_id = u.c
          )
          INSERT INTO check_states AS s (asset_id, module, check_id, module_version, verdict, severity, weight, message, run_id, changed_at)
-         SELECT $1, $2, c, $10, v, sev, w, m, $3, $4
-         FROM unnest($11::text[], $12::text[], $13::text[], $14::integer[], $15::text[]) AS u(c, v, sev, w, m)
+         SELECT $1, m, c, ver, v, sev, w, message, r, $2
+         FROM unnest($11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::integer[], $17::text[], $18::uuid[])
+             AS u(m, c, ver, v, sev, w, message, r)
          ON CONFLICT (asset_id, module, check_id) DO UPDATE SET module_version = excluded.module_version,
              verdict = excluded.verdict, severity = excluded.severity, weight = excluded.weight, message = excluded.message,
              run_id = excluded.run_id,
              changed_at = CASE WHEN s.verdict = excluded.verdict THEN s.changed_at ELSE excluded.changed_at END",
     )
     .bind(place.asset_id)
-    .bind(place.module)
-    .bind(place.run_id)
     .bind(place.at)
-    .bind(transition_ids)
-    .bind(transition_checks)
-    .bind(from)
-    .bind(to)
-    .bind(gone)
-    .bind(version)
-    .bind(plan.states.iter().map(|state| state.check.as_str()).collect::<Vec<_>>())
-    .bind(plan.states.iter().map(|state| state.verdict.as_str()).collect::<Vec<_>>())
-    .bind(plan.states.iter().map(|state| state.severity.as_str()).collect::<Vec<_>>())
-    .bind(plan.states.iter().map(|state| i32::try_from(state.weight).unwrap_or(i32::MAX)).collect::<Vec<_>>())
-    .bind(plan.states.iter().map(|state| state.message.as_deref()).collect::<Vec<_>>())
+    .bind(transitions.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+    .bind(transitions.iter().map(|(one, ..)| one.run.envelope.run_id).collect::<Vec<_>>())
+    .bind(transitions.iter().map(|(one, ..)| module_of(one)).collect::<Vec<_>>())
+    .bind(transitions.iter().map(|(_, check, ..)| *check).collect::<Vec<_>>())
+    .bind(transitions.iter().map(|(_, _, from, _)| *from).collect::<Vec<_>>())
+    .bind(transitions.iter().map(|(.., to)| *to).collect::<Vec<_>>())
+    .bind(gone().map(|(one, _)| module_of(one)).collect::<Vec<_>>())
+    .bind(gone().map(|(_, check)| check).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(one, _)| module_of(one)).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, state)| state.check).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(one, _)| one.run.envelope.version.as_str()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, state)| state.verdict.as_str()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, state)| state.severity.as_str()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, state)| i32::try_from(state.weight).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, state)| state.message).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(one, _)| one.run.envelope.run_id).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
 }
 
 /// Stores new, changed and reopened findings, and closes those that are over: one statement each.
-pub(super) async fn findings(
-    connection: &mut PgConnection,
-    place: Place<'_>,
-    version: &str,
-    plan: &Plan,
-) -> Result<()> {
-    if !plan.closed.is_empty() {
-        sqlx::query("UPDATE findings SET status = 'closed', closed_at = $2, run_id = $3 WHERE finding_id = ANY($1)")
-            .bind(&plan.closed)
-            .bind(place.at)
-            .bind(place.run_id)
-            .execute(&mut *connection)
-            .await?;
+pub(super) async fn findings(connection: &mut PgConnection, place: Place, planned: &[Planned<'_>]) -> Result<()> {
+    let closed: Vec<(Uuid, Uuid)> =
+        planned.iter().flat_map(|one| one.plan.closed.iter().map(move |id| (*id, one.run.envelope.run_id))).collect();
+    if !closed.is_empty() {
+        sqlx::query(
+            "UPDATE findings f SET status = 'closed', closed_at = $1, run_id = u.r FROM unnest($2::uuid[], $3::uuid[]) AS u(i, r)
+             WHERE f.finding_id = u.i",
+        )
+        .bind(place.at)
+        .bind(closed.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+        .bind(closed.iter().map(|(_, run)| *run).collect::<Vec<_>>())
+        .execute(&mut *connection)
+        .await?;
     }
-    if plan.findings.is_empty() {
+    copy::new_findings(connection, place, planned).await?;
+    changed_findings(connection, place, planned).await
+}
+
+/// Stores what findings say now that are stored already.
+async fn changed_findings(connection: &mut PgConnection, place: Place, planned: &[Planned<'_>]) -> Result<()> {
+    let changed: Vec<(&Planned<'_>, &FindingWrite<'_>)> =
+        planned.iter().flat_map(|one| one.plan.changed.iter().map(move |finding| (one, finding))).collect();
+    if changed.is_empty() {
         return Ok(());
     }
     sqlx::query(
-        "INSERT INTO findings AS f (finding_id, asset_id, module, module_version, check_id, resource, severity, status, evidence,
-             content_hash, run_id, first_seen_at, opened_at)
-         SELECT i, $1, $2, $3, c, r, s, 'open', e, h, $4, $5, $5
-         FROM unnest($6::uuid[], $7::text[], $8::text[], $9::text[], $10::jsonb[], $11::uuid[]) AS u(i, c, r, s, e, h)
-         ON CONFLICT (finding_id) DO UPDATE SET module_version = excluded.module_version, severity = excluded.severity,
-             evidence = excluded.evidence, content_hash = excluded.content_hash, run_id = excluded.run_id, status = 'open',
-             closed_at = NULL, opened_at = CASE WHEN f.status = 'open' THEN f.opened_at ELSE excluded.opened_at END,
-             times_reopened = f.times_reopened + CASE WHEN f.status = 'open' THEN 0 ELSE 1 END",
+        "UPDATE findings f SET module_version = v, severity = s, evidence = e, content_hash = h, run_id = r, status = 'open',
+             closed_at = NULL, opened_at = CASE WHEN f.status = 'open' THEN f.opened_at ELSE $1 END,
+             times_reopened = f.times_reopened + CASE WHEN f.status = 'open' THEN 0 ELSE 1 END
+         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::uuid[], $7::uuid[]) AS u(i, v, s, e, h, r)
+         WHERE f.finding_id = u.i",
     )
-    .bind(place.asset_id)
-    .bind(place.module)
-    .bind(version)
-    .bind(place.run_id)
     .bind(place.at)
-    .bind(each(plan, |finding| finding.finding_id))
-    .bind(each(plan, |finding| finding.check.as_str()))
-    .bind(each(plan, |finding| finding.resource.as_str()))
-    .bind(each(plan, |finding| finding.severity.as_str()))
-    .bind(each::<Json<&Row>>(plan, |finding| Json(&finding.evidence)))
-    .bind(each(plan, |finding| finding.content))
+    .bind(changed.iter().map(|(_, finding)| finding.finding_id).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(one, _)| one.run.envelope.version.as_str()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, finding)| finding.severity.as_str()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, finding)| Json(finding.evidence.as_ref())).collect::<Vec<Json<&Row>>>())
+    .bind(changed.iter().map(|(_, finding)| finding.content).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(one, _)| one.run.envelope.run_id).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
 }
 
 /// Adds what changed to the asset's kept sums, and sets today's row of its trend: one statement, none if nothing changed.
-pub(super) async fn scores(connection: &mut PgConnection, place: Place<'_>, plan: &Plan) -> Result<()> {
-    if !plan.changes_score() {
+pub(super) async fn scores(connection: &mut PgConnection, place: Place, planned: &[Planned<'_>]) -> Result<()> {
+    if !planned.iter().any(|one| one.plan.changes_score()) {
         return Ok(());
     }
-    let (sums, open) = (&plan.sums, &plan.open);
+    let sums = planned.iter().fold(analysis::score::Sums::default(), |sums, one| sums.plus(one.plan.sums));
+    let open = planned.iter().fold(OpenCounts::default(), |open, one| open.plus(one.plan.open));
     // Rounded half up, as analysis::score::of_weights does; the property test compares the two.
     sqlx::query(
         "WITH scored AS (
@@ -214,51 +245,61 @@ pub(super) async fn scores(connection: &mut PgConnection, place: Place<'_>, plan
     Ok(())
 }
 
-/// Records the snapshot that the facts have now.
-pub(super) async fn snapshot(connection: &mut PgConnection, place: Place<'_>, snapshot: &str) -> Result<()> {
-    sqlx::query("UPDATE asset_modules SET snapshot = $3 WHERE asset_id = $1 AND module = $2")
-        .bind(place.asset_id)
-        .bind(place.module)
-        .bind(snapshot)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Leaves the event, writes the audit row and marks the job done: one statement.
+/// Records the snapshots that the facts have now, leaves the events, writes the audit rows and marks the jobs done: one
+/// statement.
 pub(super) async fn finish(
     connection: &mut PgConnection,
     context: &IngestContext,
-    envelope: &Envelope,
-    event: &Value,
+    planned: &[Planned<'_>],
 ) -> Result<()> {
+    let has_moved = |one: &&Planned<'_>| one.snapshot() != one.run.stored;
     sqlx::query(
         "WITH done AS (
              UPDATE shared.jobs SET state = 'done', finished_at = now(), leased_until = NULL
-             WHERE (run_id = $1 OR job_id = $2) AND agent_id = $3 AND state <> 'done'
-         ), left_event AS (
-             INSERT INTO shared.outbox (event_id, kind, subject_id, payload) VALUES ($4, 'run.ingested', $1, $5)
+             WHERE (run_id = ANY($1) OR job_id = ANY($2)) AND agent_id = $3 AND state <> 'done'
+         ), kept AS (
+             UPDATE asset_modules m SET snapshot = u.s FROM unnest($4::text[], $5::text[]) AS u(m, s)
+             WHERE m.asset_id = $6 AND m.module = u.m
+         ), left_events AS (
+             INSERT INTO shared.outbox (event_id, kind, subject_id, payload)
+             SELECT i, 'run.ingested', r, p FROM unnest($7::uuid[], $1::uuid[], $8::jsonb[]) AS u(i, r, p)
          ), audited AS (
-             INSERT INTO audit_log (audit_id, actor, action, subject, details) VALUES ($6, $7, 'run.ingested', $8, $9)
+             INSERT INTO audit_log (audit_id, actor, action, subject, details)
+             SELECT i, $9, 'run.ingested', 'run:' || r, d FROM unnest($10::uuid[], $1::uuid[], $11::jsonb[]) AS u(i, r, d)
          )
-         SELECT pg_notify($10, '')",
+         SELECT pg_notify($12, '')",
     )
-    .bind(envelope.run_id)
-    .bind(context.job_id)
+    .bind(planned.iter().map(|one| one.run.envelope.run_id).collect::<Vec<_>>())
+    .bind(planned.iter().filter_map(|one| one.run.job_id).collect::<Vec<_>>())
     .bind(context.agent_id)
-    .bind(Uuid::now_v7())
-    .bind(Json(event))
-    .bind(Uuid::now_v7())
+    .bind(planned.iter().filter(has_moved).map(|one| module_of(one)).collect::<Vec<_>>())
+    .bind(planned.iter().filter(has_moved).map(Planned::snapshot).collect::<Vec<_>>())
+    .bind(context.asset_id)
+    .bind(planned.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+    .bind(planned.iter().map(|one| Json(event(context, one))).collect::<Vec<_>>())
     .bind(format!("agent:{}", context.agent_id))
-    .bind(format!("run:{}", envelope.run_id))
-    .bind(Json(json!({ "module": envelope.module, "version": envelope.version, "opened": event["opened"], "closed": event["closed"] })))
+    .bind(planned.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+    .bind(planned.iter().map(|one| Json(audited(one))).collect::<Vec<_>>())
     .bind(Channel::Outbox.name())
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// One column of the findings to write.
-fn each<'a, T>(plan: &'a Plan, field: impl Fn(&'a FindingWrite) -> T) -> Vec<T> {
-    plan.findings.iter().map(field).collect()
+fn event(context: &IngestContext, planned: &Planned<'_>) -> Value {
+    let Planned { run, facts, plan } = planned;
+    json!({
+        "run_id": run.envelope.run_id, "asset_id": context.asset_id, "module": run.envelope.module,
+        "version": run.envelope.version, "status": run.envelope.status.as_str(), "opened": plan.opened.len(),
+        "closed": plan.closed.len(), "transitions": plan.transitions(), "facts_added": facts.added,
+        "facts_removed": facts.removed, "opened_findings": &plan.opened[..plan.opened.len().min(NAMED_IN_EVENT)],
+    })
+}
+
+fn audited(planned: &Planned<'_>) -> Value {
+    let Planned { run, plan, .. } = planned;
+    json!({
+        "module": run.envelope.module, "version": run.envelope.version, "opened": plan.opened.len(),
+        "closed": plan.closed.len(),
+    })
 }

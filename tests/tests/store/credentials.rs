@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use store::credentials::{self, NewCredential, SEQUENCE_LIMIT, Sequence, WINDOW};
+use store::tenants::TenantState;
 use store::{Error, Page, Write, agents, enrollment};
 use uuid::Uuid;
 
@@ -39,7 +40,7 @@ impl Model {
             return Sequence::Replayed;
         }
         self.top = self.top.max(number);
-        Sequence::Accepted
+        Sequence::Accepted(TenantState::Active)
     }
 }
 
@@ -91,7 +92,7 @@ async fn one_number_used_by_many_at_once_is_accepted_once() -> anyhow::Result<()
         .collect()
         .await;
     let said: Vec<Sequence> = said.into_iter().collect::<anyhow::Result<_>>()?;
-    assert_eq!(said.iter().filter(|said| **said == Sequence::Accepted).count(), 1);
+    assert_eq!(said.iter().filter(|said| **said == Sequence::Accepted(TenantState::Active)).count(), 1);
     assert_eq!(said.iter().filter(|said| **said == Sequence::Replayed).count(), 15);
     Ok(())
 }
@@ -106,7 +107,10 @@ async fn a_revoked_credential_uses_no_number_and_a_new_one_replaces_it() -> anyh
     credentials::replace(&mut tx, &first).await?;
     credentials::replace(&mut tx, &second).await?;
     assert_eq!(credentials::use_sequence(&mut tx, first.credential_id, 1).await?, Sequence::Revoked);
-    assert_eq!(credentials::use_sequence(&mut tx, second.credential_id, 1).await?, Sequence::Accepted);
+    assert_eq!(
+        credentials::use_sequence(&mut tx, second.credential_id, 1).await?,
+        Sequence::Accepted(TenantState::Active)
+    );
     let found = credentials::find(&mut tx, second.credential_id).await?.unwrap();
     assert_eq!(found.tenant, tenant);
     assert_eq!(credentials::revoke_tenant(&mut tx, tenant.id, "offboarded").await?, 1);

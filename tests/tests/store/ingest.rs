@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use analysis::score::Weights;
 use catalog::envelope::{CheckVerdict, Envelope, Finding, ResourceUse, RunStatus, Summary, Verdict};
 use catalog::facts::{Fact, Facts};
+use catalog::module::Module;
 use catalog::{Catalog, Entry, Severity};
 use chrono::Utc;
 use rand::rngs::StdRng;
@@ -24,15 +25,15 @@ use uuid::Uuid;
 use crate::installation::Installation;
 
 /// A tenant with one agent and the catalog.
-struct Scene {
-    installation: Installation,
-    tenant: TenantRef,
-    context: IngestContext,
+pub struct Scene {
+    pub installation: Installation,
+    pub tenant: TenantRef,
+    pub context: IngestContext,
     module: Entry,
 }
 
 impl Scene {
-    async fn new() -> anyhow::Result<Self> {
+    pub async fn new() -> anyhow::Result<Self> {
         let installation = Installation::start().await?;
         let tenant = installation.tenant("acme").await?;
         let catalog = Catalog::embedded().map_err(|problems| anyhow::anyhow!("{problems}"))?;
@@ -60,49 +61,11 @@ impl Scene {
     }
 
     /// An envelope with these verdicts by position (the rest pass), and these failing resources of each failing check.
-    fn envelope(&self, verdicts: &[Verdict], resources: &[&str]) -> Envelope {
-        let module = &self.module.module;
-        let checks: Vec<CheckVerdict> = module
-            .checks
-            .iter()
-            .enumerate()
-            .map(|(index, check)| CheckVerdict {
-                id: check.id.clone(),
-                verdict: verdicts.get(index).copied().unwrap_or(Verdict::Pass),
-                message: None,
-            })
-            .collect();
-        let findings = checks
-            .iter()
-            .filter(|check| check.verdict == Verdict::Fail)
-            .flat_map(|check| {
-                resources.iter().map(|resource| Finding {
-                    check: check.id.clone(),
-                    severity: Severity::Low,
-                    resource: (*resource).to_owned(),
-                    evidence: BTreeMap::from([("actual".to_owned(), json!("6"))]),
-                })
-            })
-            .collect();
-        Envelope {
-            run_id: Uuid::now_v7(),
-            module: module.slug.clone(),
-            version: module.version.to_string(),
-            status: RunStatus::Succeeded,
-            started_at: Utc::now(),
-            duration_ms: 12,
-            resource: ResourceUse::default(),
-            summary: Summary::of(&checks),
-            checks,
-            findings,
-            benchmarks: Vec::new(),
-            facts: Facts::default(),
-            artifacts: Vec::new(),
-            log: Vec::new(),
-        }
+    pub fn envelope(&self, verdicts: &[Verdict], resources: &[&str]) -> Envelope {
+        envelope_of(&self.module.module, verdicts, resources)
     }
 
-    async fn apply(&self, envelope: &Envelope) -> store::Result<IngestOutcome> {
+    pub async fn apply(&self, envelope: &Envelope) -> store::Result<IngestOutcome> {
         let mut tx = self.installation.api.tenant::<Write>(&self.tenant).await?;
         let outcome = ingest::apply(&mut tx, &self.context, envelope).await?;
         tx.commit().await?;
@@ -116,7 +79,7 @@ impl Scene {
     }
 
     /// The kept score equals what the verdicts give, in SQL and by `analysis`.
-    async fn assert_kept_is_recomputed(&self) -> anyhow::Result<()> {
+    pub async fn assert_kept_is_recomputed(&self) -> anyhow::Result<()> {
         let mut tx = self.installation.api.tenant::<Read>(&self.tenant).await?;
         assert_eq!(scores::differences(&mut tx).await?, []);
         let asset = assets::get(&mut tx, self.context.asset_id).await?.unwrap();
@@ -141,6 +104,49 @@ impl Scene {
     }
 }
 
+/// An envelope of the module with these verdicts by position (the rest pass), and these failing resources of each failing
+/// check.
+pub fn envelope_of(module: &Module, verdicts: &[Verdict], resources: &[&str]) -> Envelope {
+    let checks: Vec<CheckVerdict> = module
+        .checks
+        .iter()
+        .enumerate()
+        .map(|(index, check)| CheckVerdict {
+            id: check.id.clone(),
+            verdict: verdicts.get(index).copied().unwrap_or(Verdict::Pass),
+            message: None,
+        })
+        .collect();
+    let findings = checks
+        .iter()
+        .filter(|check| check.verdict == Verdict::Fail)
+        .flat_map(|check| {
+            resources.iter().map(|resource| Finding {
+                check: check.id.clone(),
+                severity: Severity::Low,
+                resource: (*resource).to_owned(),
+                evidence: BTreeMap::from([("actual".to_owned(), json!("6"))]),
+            })
+        })
+        .collect();
+    Envelope {
+        run_id: Uuid::now_v7(),
+        module: module.slug.clone(),
+        version: module.version.to_string(),
+        status: RunStatus::Succeeded,
+        started_at: Utc::now(),
+        duration_ms: 12,
+        resource: ResourceUse::default(),
+        summary: Summary::of(&checks),
+        checks,
+        findings,
+        benchmarks: Vec::new(),
+        facts: Facts::default(),
+        artifacts: Vec::new(),
+        log: Vec::new(),
+    }
+}
+
 fn enrollment(name: &str) -> agents::Enrollment {
     agents::Enrollment {
         identity: format!("state:{name}"),
@@ -152,7 +158,7 @@ fn enrollment(name: &str) -> agents::Enrollment {
     }
 }
 
-fn fact(port: u16, path: &str) -> Fact {
+pub fn fact(port: u16, path: &str) -> Fact {
     let row = BTreeMap::from([("port".to_owned(), json!(port.to_string())), ("path".to_owned(), json!(path))]);
     Fact::new("listening_ports", &["port".to_owned()], row)
 }
@@ -372,21 +378,16 @@ async fn the_number_of_statements_does_not_grow_with_the_result() -> anyhow::Res
     for (resources, rows) in [(&few, 5), (&many, 2000), (&few, 5)] {
         let envelope = Envelope { facts: facts(rows), ..scene.envelope(&[Verdict::Fail], resources) };
         taken();
-        let start = std::time::Instant::now();
         scene.apply(&envelope).await?;
-        println!(
-            "{} findings, {rows} facts: {} statements, {:?}",
-            resources.len(),
-            count.load(Ordering::SeqCst),
-            start.elapsed()
-        );
-        numbers.push(taken());
-        let start = std::time::Instant::now();
-        scene.apply(&Envelope { run_id: Uuid::now_v7(), ..envelope }).await?;
-        println!("the same again: {} statements, {:?}", count.load(Ordering::SeqCst), start.elapsed());
+        let new = taken();
+        scene.apply(&Envelope { run_id: Uuid::now_v7(), ..envelope.clone() }).await?;
+        let repeat = taken();
+        scene.apply(&envelope).await?;
+        numbers.push((new, repeat, taken()));
     }
-    assert!(numbers.iter().all(|number| (5..=17).contains(number)), "{numbers:?}");
-    assert!(numbers[1] <= numbers[0] + 2, "{numbers:?}");
+    // BEGIN with its settings, definitions, run, facts, verdicts, score, events and audit, COMMIT; of what was there before also
+    // what is stored, what goes and what closes. Of the COPY of new findings sqlx tells nothing.
+    assert_eq!(numbers, [(8, 7, 4), (10, 7, 4), (12, 7, 4)]);
     let mut tx = scene.installation.api.tenant::<Read>(&scene.tenant).await?;
     taken();
     overview::read(&mut tx).await?;

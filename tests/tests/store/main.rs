@@ -10,4 +10,6 @@ mod jobs;
 mod lifecycle;
 mod lists;
 mod provisioning;
+mod snapshots;
+mod together;
 mod transactions;
