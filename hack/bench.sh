@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Benchmarks: all, or the one that BENCH names, built with optimisation. RUNS, N, TIME and X10 are passed on.
+# Benchmarks: all, or the one that BENCH names, built with optimisation. RUNS, N, TIME, AGENTS,
+# MINUTES and X10 are passed on.
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
 case ${BENCH:-} in
-'') benches="tenants scan integrity agreement idle read" ;;
-tenants | scan | integrity | agreement | idle | read) benches=$BENCH ;;
-*) die "there is no benchmark $BENCH; there are: tenants scan integrity agreement idle read" ;;
+'') benches="tenants scan integrity agreement idle ingest fleet read" ;;
+tenants | scan | integrity | agreement | idle | ingest | fleet | read) benches=$BENCH ;;
+*) die "there is no benchmark $BENCH; there are: tenants scan integrity agreement idle ingest fleet read" ;;
 esac
 
 hack/setup.sh kube postgres openbao devcluster >/dev/null
@@ -16,7 +17,7 @@ export TENA_DEVCLUSTER
 mkdir -p api-server/ui/dist
 log "programs, with optimisation"
 packages=(-p bench -p operator -p agent-daemonset)
-case $benches in *idle* | *read*) packages+=(-p api-server) ;; esac
+case $benches in *idle* | *ingest* | *fleet* | *read*) packages+=(-p api-server) ;; esac
 cargo build --release --locked "${packages[@]}"
 for bench in $benches; do
   case $bench in

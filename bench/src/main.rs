@@ -2,13 +2,16 @@
 //! prints a table, then one JSON line. `hack/bench.sh` builds what they need with optimisation.
 
 mod agreement;
+mod fleet;
 mod idle;
+mod ingest;
 mod integrity;
 mod process;
 mod raw;
 mod read;
 mod report;
 mod scan;
+mod simulator;
 mod tenants;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +41,17 @@ enum Bench {
     Agreement,
     /// A baseline of /usr and /etc, and a second look at them, beside AIDE.
     Integrity,
+    /// New findings by way of the API, beside a binary COPY of the same rows; then the same report again.
+    Ingest,
+    /// Simulated agents that report a change every five minutes; once, whatever RUNS says.
+    Fleet {
+        /// How many.
+        #[arg(long, env = "AGENTS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+        agents: u32,
+        /// How long they are watched once all have enrolled.
+        #[arg(long, env = "MINUTES", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1440))]
+        minutes: u32,
+    },
     /// The overview for 50 people at once, lists of 100 rows, and a file of a million findings; at one and at ten million.
     Read {
         /// Whether ten million are brought in as well, which takes some minutes and 10 GB.
@@ -61,6 +75,8 @@ async fn main() -> anyhow::Result<()> {
         Bench::Scan => scan::run(arguments.runs),
         Bench::Agreement => agreement::run(),
         Bench::Integrity => integrity::run(arguments.runs),
+        Bench::Ingest => ingest::run(arguments.runs).await,
+        Bench::Fleet { agents, minutes } => fleet::run(agents, minutes).await,
         Bench::Read { x10 } => read::run(arguments.runs, x10).await,
         Bench::Idle { seconds } => idle::run(seconds).await,
     }

@@ -35,6 +35,30 @@ pub fn tree_cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     Ok(f64::from(ticks(&pid.to_string())?.iter().sum::<u32>()) / TICKS_PER_SECOND)
 }
 
+/// CPU seconds of a process that runs and of all its descendants, those that run and those that have ended.
+pub fn live_tree_cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    // A child that ends in between is then among the ended ones; the next look has it.
+    let children: f64 = children(pid).into_iter().filter_map(|child| live_tree_cpu_seconds(child).ok()).sum();
+    Ok(tree_cpu_seconds(pid)? + children)
+}
+
+/// What a process and its descendants take of the machine's memory now, in MiB: a page that several share counts once.
+pub fn tree_share_mib(pid: u32) -> f64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().trim_end_matches(" kB").parse().ok());
+    pss.unwrap_or(0.0) / 1024.0 + children(pid).into_iter().map(tree_share_mib).sum::<f64>()
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|children| children.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<u32>>())
+        .collect()
+}
+
 /// CPU seconds of all descendants of this process that have ended.
 pub fn children_cpu_seconds() -> anyhow::Result<f64> {
     let [.., user, system] = ticks("self")?;
@@ -54,13 +78,7 @@ pub fn peak_mib(pid: u32) -> anyhow::Result<f64> {
 
 /// What a process and its descendants have resident now, in MiB; one that has ended counts nothing.
 pub fn tree_mib(pid: u32) -> f64 {
-    let children = fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|children| children.split_whitespace().filter_map(|child| child.parse().ok()).collect::<Vec<u32>>());
-    kib(pid, "VmRSS").unwrap_or(0.0) / 1024.0 + children.map(tree_mib).sum::<f64>()
+    kib(pid, "VmRSS").unwrap_or(0.0) / 1024.0 + children(pid).into_iter().map(tree_mib).sum::<f64>()
 }
 
 /// Empties the kernel's memory of files, so that the next look at them is the first; what was written is on disk before.

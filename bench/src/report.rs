@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// Figures of one run by key; the keys carry their unit (`wall_s`, `peak_mib`, `writes`).
 pub type Figures = BTreeMap<&'static str, f64>;
 
-/// Keys whose limit is the least that is to be reached.
+/// What keys end with whose limit is the least that is to be reached.
 const MORE_IS_BETTER: [&str; 2] = ["agree_pct", "per_s"];
 
 /// What a benchmark found.
@@ -84,7 +84,7 @@ impl Report {
             })
         };
         for key in keys(&self.ours) {
-            let sign = if MORE_IS_BETTER.contains(&key) { '≥' } else { '≤' };
+            let sign = if MORE_IS_BETTER.iter().any(|end| key.ends_with(end)) { '≥' } else { '≤' };
             let goal = self.limit.get(key).map_or_else(String::new, |limit| format!("{sign} {limit}"));
             table.add_row([key.to_owned(), cell(&self.ours, key), cell(&self.peer, key), goal]);
         }

@@ -1,0 +1,158 @@
+//! The limit: the rows that an ingest wrote, read back from its tables, and brought by binary COPY into tables with the same
+//! columns, constraints and indexes, in as many transactions. Nothing parses, compares or decides here.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::Context;
+use futures::{StreamExt, TryStreamExt, stream};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::report::Figures;
+use crate::simulator::Installation;
+
+/// The tables that an ingest writes, in an order that keys allow, and which of their rows belong to the runs `{runs}` of the
+/// transaction `{xid}`. Rows that are written more than once in a run count once here.
+const TABLES: [(&str, &str); 11] = [
+    ("runs", "run_id IN {runs}"),
+    ("asset_modules", "last_run_id IN {runs}"),
+    ("facts", "(asset_id, module) IN {places}"),
+    ("fact_changes", "run_id IN {runs}"),
+    ("check_states", "run_id IN {runs}"),
+    ("check_transitions", "run_id IN {runs}"),
+    ("findings", "run_id IN {runs}"),
+    ("asset_scores", "xmin = '{xid}'::xid"),
+    ("score_days", "scope = 'asset' AND xmin = '{xid}'::xid"),
+    ("audit_log", "subject IN (SELECT 'run:' || run_id FROM {source}.runs WHERE xmin = '{xid}'::xid)"),
+    ("outbox", "subject_id IN {runs}"),
+];
+/// What others set later.
+const LATER: [&str; 3] = ["sequence", "hash", "done_at"];
+const SOURCE: &str = "tenant_acme";
+const TARGET: &str = "tenant_peer";
+
+/// The tables that are copied into, and the connection.
+pub struct Peer {
+    admin: PgPool,
+    owner_url: String,
+}
+
+async fn write(connection: &mut PgConnection, transaction: &[Batch]) -> anyhow::Result<()> {
+    let mut tx = connection.begin().await?;
+    for Batch { statement, data } in transaction {
+        let mut copy = tx.copy_in_raw(statement).await?;
+        copy.send(data.as_slice()).await?;
+        copy.finish().await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The rows of one table in one transaction.
+struct Batch {
+    statement: String,
+    data: Vec<u8>,
+}
+
+impl Peer {
+    /// Makes the tables.
+    pub async fn new(installation: &Installation) -> anyhow::Result<Self> {
+        installation.schema("peer").await?;
+        let admin = installation.admin.clone();
+        let like = format!("CREATE TABLE {TARGET}.outbox (LIKE shared.outbox INCLUDING ALL)");
+        sqlx::query(AssertSqlSafe(like)).execute(&admin).await?;
+        let own = format!("ALTER TABLE {TARGET}.outbox OWNER TO tenantra_owner");
+        sqlx::query(AssertSqlSafe(own)).execute(&admin).await?;
+        Ok(Self { admin, owner_url: installation.owner_url.clone() })
+    }
+
+    /// Copies what the ingest of these assets wrote. Reading it back is not part of the figures.
+    pub async fn copy(
+        &self,
+        installation: &Installation,
+        assets: &[Uuid],
+        findings: f64,
+        at_once: usize,
+    ) -> anyhow::Result<Figures> {
+        let transactions = self.read(assets).await?;
+        let bring = format!("INSERT INTO {TARGET}.assets SELECT * FROM {SOURCE}.assets WHERE asset_id = ANY($1)");
+        sqlx::query(AssertSqlSafe(bring)).bind(assets).execute(&self.admin).await?;
+        let mut connections = Vec::new();
+        for _ in 0..at_once {
+            connections.push(PgConnection::connect(&self.owner_url).await?);
+        }
+        let connections = Mutex::new(connections);
+        installation.checkpoint().await?;
+        let before = installation.usage()?;
+        let begun = Instant::now();
+        stream::iter(&transactions)
+            .map(|transaction| async {
+                // As many at once as there are connections.
+                let free = connections.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let mut connection = free.context("a connection is free")?;
+                write(&mut connection, transaction).await?;
+                connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                anyhow::Ok(())
+            })
+            .buffer_unordered(at_once)
+            .try_collect::<()>()
+            .await?;
+        let wall = begun.elapsed().as_secs_f64();
+        let used = installation.usage()? - before;
+        #[expect(clippy::cast_precision_loss, reason = "some thousand statements")]
+        let statements = transactions.iter().map(|batches| batches.len() + 2).sum::<usize>() as f64;
+        #[expect(clippy::cast_precision_loss, reason = "some megabytes")]
+        let bytes = transactions.iter().flatten().map(|batch| batch.data.len()).sum::<usize>() as f64;
+        Ok(Figures::from([
+            ("per_s", findings / wall),
+            ("wall_s", wall),
+            ("postgres_cpu_s", used.postgres_s),
+            ("statements", statements * 10_000.0 / findings),
+            ("bytes", bytes * 10_000.0 / findings),
+        ]))
+    }
+
+    /// The rows of each transaction that stored runs of these assets.
+    async fn read(&self, assets: &[Uuid]) -> anyhow::Result<Vec<Vec<Batch>>> {
+        let xids = format!("SELECT DISTINCT xmin::text FROM {SOURCE}.runs WHERE asset_id = ANY($1) ORDER BY 1");
+        let xids: Vec<String> = sqlx::query_scalar(AssertSqlSafe(xids)).bind(assets).fetch_all(&self.admin).await?;
+        let mut transactions = Vec::new();
+        for xid in xids {
+            let mut batches = Vec::new();
+            for (table, condition) in TABLES {
+                let from = if table == "outbox" { "shared" } else { SOURCE };
+                let columns = self.columns(from, table).await?;
+                let of = |what: &str| format!("(SELECT {what} FROM {SOURCE}.runs WHERE xmin = '{xid}'::xid)");
+                let condition = condition
+                    .replace("{runs}", &of("run_id"))
+                    .replace("{places}", &of("asset_id, module"))
+                    .replace("{source}", SOURCE)
+                    .replace("{xid}", &xid);
+                let read =
+                    format!("COPY (SELECT {columns} FROM {from}.{table} WHERE {condition}) TO STDOUT (FORMAT binary)");
+                let mut connection = self.admin.acquire().await?;
+                let chunks = connection.copy_out_raw(&read).await.with_context(|| read.clone())?;
+                let data: Vec<u8> = chunks
+                    .try_fold(Vec::new(), |mut all, chunk| async move {
+                        all.extend_from_slice(&chunk);
+                        Ok(all)
+                    })
+                    .await?;
+                let statement = format!("COPY {TARGET}.{table} ({columns}) FROM STDIN (FORMAT binary)");
+                batches.push(Batch { statement, data });
+            }
+            transactions.push(batches);
+        }
+        Ok(transactions)
+    }
+
+    /// The columns that are written, in their order.
+    async fn columns(&self, schema: &str, table: &str) -> anyhow::Result<String> {
+        let names = "SELECT string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) FROM information_schema.columns
+            WHERE table_schema = $1 AND table_name = $2 AND is_generated = 'NEVER' AND column_name <> ALL($3)";
+        let names: Option<String> =
+            sqlx::query_scalar(names).bind(schema).bind(table).bind(LATER.as_slice()).fetch_one(&self.admin).await?;
+        names.with_context(|| format!("{schema}.{table} has no columns"))
+    }
+}
