@@ -16,7 +16,7 @@ pub use cluster::Cluster;
 pub use counted::Counted;
 pub use openbao::OpenBao;
 pub use postgres::Postgres;
-pub use program::program;
+pub use program::{children, envelopes, program};
 pub use wait::{eventually, until};
 
 /// All three, from one start.

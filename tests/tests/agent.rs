@@ -24,26 +24,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use catalog::envelope::{Envelope, RunStatus, Verdict, validate_json};
+use catalog::envelope::{RunStatus, Verdict};
 use catalog::module::{Category, Module, Os};
 use chrono::{TimeDelta, Utc};
 use platform::Server;
 use program::{Daemon, agent, module, said, set_users, slow_module, synthetic_root, users_module};
 use tempfile::TempDir;
+use tests::harness::envelopes;
 
 const RESULTS: &str = "/v1/agents/results";
 const POLL: &str = "/v1/agents/jobs/next";
-
-fn envelopes(stdout: &[u8]) -> Vec<Envelope> {
-    let text = String::from_utf8(stdout.to_vec()).unwrap();
-    text.lines()
-        .map(|line| {
-            let value: serde_json::Value = serde_json::from_str(line).unwrap();
-            validate_json(&value).unwrap();
-            serde_json::from_value(value).unwrap()
-        })
-        .collect()
-}
 
 /// A folder with a synthetic root, and a server that knows these modules.
 async fn host_and_server(modules: &[catalog::module::Module]) -> (TempDir, Server) {
@@ -69,7 +59,7 @@ fn a_scan_of_this_machine_decides_every_check() {
     let modules: Vec<&str> = quick.iter().map(|entry| entry.module.slug.as_str()).collect();
     let output = agent(&["scan", "-o", "json", "--modules", &modules.join(",")]);
     assert!(output.status.success(), "{}", said(&output));
-    let runs = envelopes(&output.stdout);
+    let runs = envelopes(&output.stdout).unwrap();
     for entry in quick {
         let run = runs.iter().find(|run| run.module == entry.module.slug).expect(&entry.module.slug);
         let decided: BTreeSet<&str> = run.checks.iter().map(|check| check.id.as_str()).collect();
@@ -101,7 +91,7 @@ fn a_scan_without_rights_does_not_pass_what_it_could_not_read() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    let run = envelopes(&output.stdout).remove(0);
+    let run = envelopes(&output.stdout).unwrap().remove(0);
     let check = run.checks.iter().find(|check| check.id == "passwords-not-empty").unwrap();
     assert_eq!((check.verdict, run.status), (Verdict::Error, RunStatus::Partial));
     assert!(check.message.as_deref().unwrap_or_default().contains("/etc/shadow"), "{check:?}");
@@ -138,7 +128,7 @@ fn a_scan_of_a_root_finds_what_is_wrong_there_and_can_fail_on_it() {
     let report = String::from_utf8(output.stdout).unwrap();
     assert!(report.contains("· linux-time-sync") && !report.contains("✓"), "{report}");
     let output = agent(&["scan", "--root", root, "--modules", "linux-time-sync", "-o", "json"]);
-    let run = envelopes(&output.stdout).remove(0);
+    let run = envelopes(&output.stdout).unwrap().remove(0);
     let reasons: BTreeSet<_> = run.checks.iter().map(|check| check.message.as_deref()).collect();
     assert_eq!(reasons, BTreeSet::from([Some("what the check is about is not on this host")]));
 }

@@ -21,25 +21,11 @@ mod queries;
 #[path = "hostile/sizes.rs"]
 mod sizes;
 
-use catalog::envelope::{Envelope, Verdict, validate_json};
+use catalog::envelope::{Envelope, Verdict};
 
 /// Counted as in the agent, for the tests that run its engine in this process.
 #[global_allocator]
 static MEMORY: tables::CountedMemory = tables::CountedMemory;
-
-/// The envelopes of a scan, each as the server would take it.
-fn envelopes(stdout: &[u8]) -> Vec<Envelope> {
-    let text = String::from_utf8(stdout.to_vec()).unwrap();
-    text.lines()
-        .map(|line| {
-            let value: serde_json::Value = serde_json::from_str(line).unwrap();
-            validate_json(&value).unwrap();
-            let envelope: Envelope = serde_json::from_value(value).unwrap();
-            assert_eq!(envelope.contradiction(), None);
-            envelope
-        })
-        .collect()
-}
 
 /// The checks with a verdict, as `module/check`.
 fn checks(runs: &[Envelope], verdict: Verdict) -> Vec<String> {

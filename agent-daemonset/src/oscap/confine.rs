@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use landlock::{ABI, AccessFs, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus};
+use landlock::{AccessFs, PathFd};
 
-use crate::sandbox::{self, Error};
+use crate::sandbox::{self, Error, place, restrict, writing};
 
-/// Rights that later kernels know are added where they exist; older ones enforce what they know.
-const NEWEST_ABI: ABI = ABI::V6;
 /// The loaders of shared libraries, which the kernel executes beside a program.
 const LOADERS: [&str; 6] = [
     "/lib64/ld-linux-x86-64.so.2",
@@ -20,34 +18,15 @@ const LOADERS: [&str; 6] = [
 
 /// Forbids this thread, and what it starts, each write outside of a folder.
 pub fn writes_below(folder: &Path) -> Result<(), Error> {
-    restrict(AccessFs::from_write(NEWEST_ABI), vec![(open(folder)?, AccessFs::from_write(NEWEST_ABI))])
+    restrict(writing(), vec![(place(folder)?, writing())])
 }
 
 /// The same, and to execute anything but one program; to change the system, to signal others, to reach a network.
 pub fn scanner(folder: &Path, program: &Path) -> Result<(), Error> {
-    let mut rules = vec![(open(folder)?, AccessFs::from_write(NEWEST_ABI)), (open(program)?, AccessFs::Execute.into())];
+    let mut rules = vec![(place(folder)?, writing()), (place(program)?, AccessFs::Execute.into())];
     rules.extend(LOADERS.iter().filter_map(|loader| Some((PathFd::new(loader).ok()?, AccessFs::Execute.into()))));
-    restrict(AccessFs::from_write(NEWEST_ABI) | AccessFs::Execute, rules)?;
+    restrict(writing() | AccessFs::Execute, rules)?;
     sandbox::confine_foreign()
-}
-
-fn open(path: &Path) -> Result<PathFd, Error> {
-    PathFd::new(path).map_err(|source| Error::Folder { path: path.display().to_string(), source })
-}
-
-fn restrict(handled: BitFlags<AccessFs>, rules: Vec<(PathFd, BitFlags<AccessFs>)>) -> Result<(), Error> {
-    let mut set = Ruleset::default().handle_access(handled)?.create()?;
-    for (place, access) in rules {
-        set = set.add_rule(PathBeneath::new(place, access))?;
-    }
-    // Programs expect to be able to write there.
-    if let Ok(null) = PathFd::new("/dev/null") {
-        set = set.add_rule(PathBeneath::new(null, AccessFs::WriteFile))?;
-    }
-    match set.restrict_self()?.ruleset {
-        RulesetStatus::NotEnforced => Err(Error::NoLandlock),
-        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -23,9 +23,6 @@ mod seccomp;
 
 pub use limits::{Limits, apply as apply_limits, go_first_when_memory_runs_out, lower_priority};
 
-/// Rights that later kernels know are added where they exist; older ones enforce what they know.
-const NEWEST_ABI: ABI = ABI::V6;
-
 /// Tables that read what `/proc` shows of other processes to a process that may trace them.
 const TABLES_OF_PROCESSES: &[&str] = &[
     "docker_containers",
@@ -106,13 +103,11 @@ pub enum Network {
 /// Forbids this thread, and every thread and process it starts from now on, each write outside `state`. In `group`, its own
 /// control group, it may still move processes and remove what it made.
 pub fn confine_daemon(state: &Path, group: Option<&Path>) -> Result<(), Error> {
-    let open =
-        |path: &Path| PathFd::new(path).map_err(|source| Error::Folder { path: path.display().to_string(), source });
-    let mut writable = vec![(open(state)?, AccessFs::from_write(NEWEST_ABI))];
+    let mut writable = vec![(place(state)?, writing())];
     if let Some(group) = group {
-        writable.push((open(group)?, AccessFs::WriteFile | AccessFs::RemoveDir));
+        writable.push((place(group)?, AccessFs::WriteFile | AccessFs::RemoveDir));
     }
-    landlock_writes_to(writable)?;
+    restrict(writing(), writable)?;
     seccomp::deny_changes_of_the_system()
 }
 
@@ -126,7 +121,7 @@ pub fn confine_reader() -> Result<(), Error> {
 /// What a worker adds to what it inherited.
 pub fn confine_worker(sight: Sight, network: Network, with_landlock: bool) -> Result<(), Error> {
     if sight == Sight::Files && with_landlock {
-        landlock_writes_to(Vec::new())?;
+        restrict(writing(), Vec::new())?;
     }
     confine_reader()?;
     seccomp::deny_signals()?;
@@ -163,12 +158,18 @@ fn landlock_connects_to(port: u16) -> Result<(), Error> {
     Ok(())
 }
 
-fn landlock_writes_to(writable: Vec<(PathFd, BitFlags<AccessFs>)>) -> Result<(), Error> {
-    let mut rules = Ruleset::default().handle_access(AccessFs::from_write(NEWEST_ABI))?.create()?;
-    for (folder, access) in writable {
-        rules = rules.add_rule(PathBeneath::new(folder, access))?;
+/// All ways to write to a file system, of the newest landlock that is known here; older kernels enforce what they know.
+pub fn writing() -> BitFlags<AccessFs> {
+    AccessFs::from_write(ABI::V6)
+}
+
+/// Forbids this thread, and what it starts, these kinds of access everywhere but where a rule allows them; the null device
+/// may always be written, as programs expect and as the standard library opens it for a child without input.
+pub fn restrict(handled: BitFlags<AccessFs>, allowed: Vec<(PathFd, BitFlags<AccessFs>)>) -> Result<(), Error> {
+    let mut rules = Ruleset::default().handle_access(handled)?.create()?;
+    for (place, access) in allowed {
+        rules = rules.add_rule(PathBeneath::new(place, access))?;
     }
-    // The standard library opens it for a child without input.
     if let Ok(null) = PathFd::new("/dev/null") {
         rules = rules.add_rule(PathBeneath::new(null, AccessFs::WriteFile))?;
     }
@@ -176,6 +177,11 @@ fn landlock_writes_to(writable: Vec<(PathFd, BitFlags<AccessFs>)>) -> Result<(),
         RulesetStatus::NotEnforced => Err(Error::NoLandlock),
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
     }
+}
+
+/// A place for a rule of [`restrict`].
+pub fn place(path: &Path) -> Result<PathFd, Error> {
+    PathFd::new(path).map_err(|source| Error::Folder { path: path.display().to_string(), source })
 }
 
 #[cfg(test)]

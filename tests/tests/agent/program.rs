@@ -3,42 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use catalog::module::Module;
 use serde_json::json;
+use tests::harness::{children, program};
 
 use super::platform::{ENROLL_TOKEN, Server};
 
-/// The program: `TENA_AGENT_BIN`, else the one beside this test, built if it is missing or older than its sources.
-pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(given) = std::env::var_os("TENA_AGENT_BIN") {
-            return given.into();
-        }
-        let folder = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
-        let path = folder.join("tenantra-agent");
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let newest =
-            ["agent-daemonset", "tables/src", "catalog"].iter().map(|part| newest(&workspace.join(part))).max();
-        let built = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-        if built < newest {
-            let status = Command::new(env!("CARGO"))
-                .args(["build", "-q", "-p", "agent-daemonset"])
-                .current_dir(workspace)
-                .status();
-            assert!(status.unwrap().success(), "the agent does not build");
-        }
-        path
-    })
-}
-
-fn newest(path: &Path) -> SystemTime {
-    let own = fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-    let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    entries.map(|entry| newest(&entry.path())).max().map_or(own, |newest| newest.max(own))
+/// The program.
+pub fn binary() -> PathBuf {
+    program("tenantra-agent").unwrap()
 }
 
 /// Runs the agent to its end.
@@ -176,10 +151,7 @@ impl Daemon {
 
     /// The processes that it started and that still run.
     pub fn children(&self) -> Vec<u32> {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).into_iter().flatten().flatten();
-        let of = |thread: &Path| fs::read_to_string(thread.join("children")).unwrap_or_default();
-        let children = threads.map(|thread| of(&thread.path())).collect::<Vec<_>>().join(" ");
-        children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+        children(self.pid())
     }
 }
 

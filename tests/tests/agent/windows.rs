@@ -5,8 +5,8 @@ use std::path::Path;
 
 use catalog::envelope::Verdict;
 
-use super::envelopes;
 use super::program::{agent, said};
+use tests::harness::envelopes;
 
 #[path = "../../../tables/tests/support/hive_writer.rs"]
 mod hive_writer;
@@ -33,7 +33,7 @@ fn disk(folder: &Path) {
 fn verdict(root: &Path, check: &str) -> Verdict {
     let output = agent(&["scan", "-o", "json", "--root", root.to_str().unwrap()]);
     assert!(output.status.success(), "{}", said(&output));
-    let runs = envelopes(&output.stdout);
+    let runs = envelopes(&output.stdout).unwrap();
     assert!(!runs.is_empty() && runs.iter().all(|run| run.module.starts_with("windows-")));
     let mut checks = runs.iter().flat_map(|run| &run.checks);
     checks.find(|found| found.id == check).unwrap().verdict

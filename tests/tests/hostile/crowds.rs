@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use catalog::envelope::Verdict;
+use tests::harness::envelopes;
 
+use super::checks;
 use super::host::Host;
 use super::program::agent;
-use super::{checks, envelopes};
 
 const SECONDS: u64 = 240;
 
@@ -56,7 +57,7 @@ fn a_folder_with_a_million_names_takes_bounded_memory_and_the_rest_of_it_is_told
         assert!(ran.status.success() || ran.stderr.contains("stopped"), "{sql}: {}", ran.stderr);
     }
     let ran = host.scan_with("linux-filesystem-walk,linux-file-permissions", SECONDS);
-    let runs = envelopes(&ran.bounded("the walk of a scan over it").stdout);
+    let runs = envelopes(&ran.bounded("the walk of a scan over it").stdout).unwrap();
     let passing = checks(&runs, Verdict::Pass);
     assert!(!passing.iter().any(|check| check.contains("world-writable")), "{passing:?}");
 }
@@ -146,7 +147,7 @@ fn ten_million_files_are_walked_in_bounded_memory_or_the_walk_says_where_it_ende
     let ran = host.query("SELECT count(*) AS n FROM unusual_files", 5).succeeded().bounded("the same with 5 s for it");
     assert!(ran.stderr.contains("was ended after"), "{}", ran.stderr);
     let ran = host.scan(1_200).bounded("10 million files: a scan with all modules");
-    let passing = checks(&envelopes(&ran.stdout), Verdict::Pass);
+    let passing = checks(&envelopes(&ran.stdout).unwrap(), Verdict::Pass);
     assert!(!passing.iter().any(|check| check.contains("world-writable")), "{passing:?}");
 }
 

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::Path;
 
 use catalog::envelope::{RunStatus, Verdict};
+use tests::harness::envelopes;
 
+use super::checks;
 use super::crowds::is_full;
 use super::host::{Host, Node};
-use super::{checks, envelopes};
 
 /// A debug build on a busy machine; the goal is a tenth.
 const SECONDS: u64 = 240;
@@ -70,7 +71,7 @@ fn is_plain(path: &str) -> bool {
 /// The checks that fail on the small Debian as it is.
 fn failing() -> BTreeSet<String> {
     let ran = Host::new().scan(SECONDS).succeeded().bounded("a small root as it is");
-    let failing: BTreeSet<String> = checks(&envelopes(&ran.stdout), Verdict::Fail).into_iter().collect();
+    let failing: BTreeSet<String> = checks(&envelopes(&ran.stdout).unwrap(), Verdict::Fail).into_iter().collect();
     assert!(failing.len() > 40, "only {} checks fail: the root proves nothing", failing.len());
     failing
 }
@@ -87,7 +88,7 @@ fn scan_with_each(failing: &BTreeSet<String>, what: &str, put: impl Fn(&Host, us
         }
     }
     let ran = host.scan(SECONDS).bounded(what);
-    let runs = envelopes(&ran.stdout);
+    let runs = envelopes(&ran.stdout).unwrap();
     assert!(
         runs.iter().all(|run| run.status != RunStatus::Timeout && run.status != RunStatus::Failed),
         "{}",

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use catalog::envelope::Verdict;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, unlinkat};
+use tests::harness::envelopes;
 
+use super::checks;
 use super::host::Host;
 use super::program::{Ending, agent};
-use super::{checks, envelopes};
 
 const SECONDS: u64 = 240;
 /// What must never be told: it lies outside of the root.
@@ -33,7 +34,7 @@ fn links_in_circles_and_chains_without_end_are_followed_nowhere() {
     host.write("/opt/chain/10000", "PermitRootLogin no\n");
     host.link("/etc/ssh/sshd_config", "/opt/chain/0");
     let ran = host.scan(SECONDS).bounded("circles and a chain of 10,000 links");
-    let runs = envelopes(&ran.stdout);
+    let runs = envelopes(&ran.stdout).unwrap();
     let passing = checks(&runs, Verdict::Pass);
     let wrong = |check: &&String| check.starts_with("linux-sshd") || check.contains("login-defs");
     assert_eq!(passing.iter().filter(wrong).collect::<Vec<_>>(), Vec::<&String>::new());
@@ -173,7 +174,7 @@ fn names_that_are_no_text_are_told_without_harm() {
         }
     }
     let ran = host.scan(SECONDS).bounded("names that are no text");
-    envelopes(&ran.stdout);
+    envelopes(&ran.stdout).unwrap();
     let root = host.root();
     let report = agent(&["scan", "--root", root, "--top", "1000"], SECONDS);
     let table = agent(&["query", "SELECT path FROM unusual_files", "--root", root], 60).succeeded();
@@ -248,7 +249,7 @@ fn a_tree_deeper_than_any_path_is_walked_or_said_to_be_skipped() {
         assert!(ran.stderr.contains("warning: "), "{sql} does not say what it skipped: {}", ran.stderr);
     }
     let ran = host.scan_with("linux-filesystem-walk,linux-file-permissions", SECONDS);
-    envelopes(&ran.bounded("modules of the file system on it").stdout);
+    envelopes(&ran.bounded("modules of the file system on it").stdout).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let baseline = folder.path().join("baseline");
     let arguments = ["integrity", "init", baseline.to_str().unwrap(), "/srv", "--root", host.root()];

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+
+use tests::harness::{children, program};
 
 /// What one process of the agent may take here, and what it and its worker may take together. The goal is half of that, for
 /// the program as it is shipped: one for development is larger by 30 MiB a process.
@@ -68,7 +69,7 @@ pub fn agent(arguments: &[&str], seconds: u64) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let (out, err) = (folder.path().join("out"), folder.path().join("err"));
     let begun = Instant::now();
-    let mut child = Command::new(binary())
+    let mut child = Command::new(program("tenantra-agent").unwrap())
         .args(arguments)
         .env_remove("TENA_HOST_ROOT")
         .stdin(Stdio::null())
@@ -143,40 +144,4 @@ fn ticks(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(4);
     fields.filter_map(|field| field.parse::<u64>().ok()).sum()
-}
-
-fn children(pid: u32) -> Vec<u32> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let of = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-    let children = threads.map(of).collect::<Vec<_>>().join(" ");
-    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
-}
-
-/// The program: `TENA_AGENT_BIN`, else the one beside this test, built if it is missing or older than its sources.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(given) = std::env::var_os("TENA_AGENT_BIN") {
-            return given.into();
-        }
-        let folder = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
-        let path = folder.join("tenantra-agent");
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let newest = ["agent-daemonset/src", "tables/src"].iter().map(|part| newest(&workspace.join(part))).max();
-        let built = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-        if built < newest {
-            let status = Command::new(env!("CARGO"))
-                .args(["build", "-q", "-p", "agent-daemonset"])
-                .current_dir(workspace)
-                .status();
-            assert!(status.unwrap().success(), "the agent does not build");
-        }
-        path
-    })
-}
-
-fn newest(path: &Path) -> SystemTime {
-    let own = fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-    let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    entries.map(|entry| newest(&entry.path())).max().map_or(own, |newest| newest.max(own))
 }

@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 
 use catalog::envelope::Verdict;
+use tests::harness::envelopes;
 
+use super::checks;
 use super::crowds::is_full;
 use super::host::Host;
-use super::{checks, envelopes};
 
 const SECONDS: u64 = 240;
 
@@ -40,7 +41,7 @@ fn an_account_file_of_millions_of_lines_is_read_in_bounded_memory() {
         assert!(ran.status.success() || ran.stderr.contains("stopped"), "{sql}: {}", ran.stderr);
     }
     let ran = host.scan_with("linux-accounts,linux-filesystem-walk", SECONDS).bounded("a scan of the accounts");
-    let runs = envelopes(&ran.stdout);
+    let runs = envelopes(&ran.stdout).unwrap();
     let passing = checks(&runs, Verdict::Pass);
     assert!(!passing.iter().any(|check| check.contains("uid-0")), "{passing:?}");
 }
@@ -60,7 +61,7 @@ fn a_database_of_a_million_packages_is_read_in_bounded_memory() {
     assert!(ran.status.success() || ran.stderr.contains("stopped"), "{}", ran.stderr);
     let ran =
         host.scan_with("linux-client-packages,linux-inventory-software", SECONDS).bounded("a scan of the packages");
-    let runs = envelopes(&ran.stdout);
+    let runs = envelopes(&ran.stdout).unwrap();
     let facts: usize = runs.iter().map(|run| run.facts.added.len()).sum();
     assert!(facts <= 50_000 * runs.len(), "{facts}");
     assert!(
@@ -91,7 +92,7 @@ fn files_that_include_themselves_are_read_once_or_told() {
     }
     let ran =
         host.scan_with("linux-sudo,linux-sshd-hardening,linux-password-policy", SECONDS).bounded("circles of includes");
-    let passing = checks(&envelopes(&ran.stdout), Verdict::Pass);
+    let passing = checks(&envelopes(&ran.stdout).unwrap(), Verdict::Pass);
     assert!(!passing.iter().any(|check| check.contains("root-login") || check.contains("nopasswd")), "{passing:?}");
 }
 
