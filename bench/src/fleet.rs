@@ -140,13 +140,13 @@ impl Fleet {
         }
         sleep_until(begin).await;
         let (before, bytes_before) = (installation.usage()?, counted.bytes());
-        let begun = Instant::now();
+        let watched_from = Instant::now();
         // Every task lasts as long as the time that is watched, or panicked.
         if let Ok(early) = timeout_at(end, tasks.join_next()).await {
             early.transpose()?;
             ensure!(tokio::time::Instant::now() >= end, "an agent's task ended before its time");
         }
-        let elapsed = begun.elapsed().as_secs_f64();
+        let elapsed = watched_from.elapsed().as_secs_f64();
         let used = installation.usage()? - before;
         #[expect(clippy::cast_precision_loss, reason = "some megabytes")]
         let bytes = (counted.bytes() - bytes_before) as f64;

@@ -4,6 +4,7 @@
 //! Neither hands out a bare connection: every statement runs in a transaction whose type says what it may touch.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -11,8 +12,10 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::error::{Error, Result};
 use crate::fencing::Epoch;
+use crate::gate::Gate;
 use crate::names::TenantRef;
 use crate::notify::Listener;
+use crate::served::Served;
 use crate::tx::{Mode, OwnerTx, PlatformTx, TenantTx};
 
 /// Size and time limits of a pool.
@@ -24,8 +27,10 @@ pub struct PoolOptions {
     pub acquire_timeout: Duration,
     /// `statement_timeout` of every statement.
     pub statement_timeout: Duration,
-    /// A connection is replaced at that age: Postgres keeps catalog entries of every tenant it ever served.
+    /// A connection is replaced at that age.
     pub max_lifetime: Duration,
+    /// A connection is replaced when it has served so many tenants: Postgres keeps 1.3 MB of catalog entries for each.
+    pub max_tenants: usize,
     /// What `pg_stat_activity` shows.
     pub application_name: String,
 }
@@ -37,6 +42,7 @@ impl Default for PoolOptions {
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
             max_lifetime: Duration::from_mins(30),
+            max_tenants: 200,
             application_name: "tenantra".to_owned(),
         }
     }
@@ -108,16 +114,26 @@ impl OwnerDb {
     }
 }
 
+/// The connection that [`Db::listen`] keeps.
+const LISTENING: usize = 1;
+
 /// The pool of `tenantra_api`.
 #[derive(Debug, Clone)]
 pub struct Db {
-    pool: PgPool,
+    pub(crate) pool: PgPool,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) served: Arc<Served>,
 }
 
 impl Db {
     /// Makes the pool without connecting yet; [`Db::ping`] says whether Postgres answers.
     pub fn connect(url: &str, options: &PoolOptions) -> Result<Self> {
-        Ok(Self { pool: options.pool(url)? })
+        let connections = usize::try_from(options.max_connections).unwrap_or(usize::MAX);
+        Ok(Self {
+            pool: options.pool(url)?,
+            gate: Gate::new(connections, LISTENING, options.acquire_timeout),
+            served: Arc::new(Served::new(options.max_tenants)),
+        })
     }
 
     /// Asks Postgres for an answer.
@@ -127,12 +143,12 @@ impl Db {
 
     /// A transaction as the tenant's own role, in its own schema: `db.tenant::<Read>(&tenant)`.
     pub async fn tenant<M: Mode>(&self, tenant: &TenantRef) -> Result<TenantTx<M>> {
-        TenantTx::open(&self.pool, tenant).await
+        TenantTx::open(self, tenant).await
     }
 
     /// A transaction on the schema `shared`.
     pub async fn platform(&self) -> Result<PlatformTx> {
-        PlatformTx::open(&self.pool).await
+        PlatformTx::open(self).await
     }
 
     /// Listens to notifications on a connection of its own.

@@ -5,11 +5,13 @@
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row as _};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::error::{Error, Result};
+use crate::gate::Permit;
 
 /// How long opening, committing and rolling back may take once a connection is there.
 const CONTROL_LIMIT: Duration = Duration::from_secs(30);
@@ -33,38 +35,54 @@ impl Drop for Guarded {
     }
 }
 
-/// Sends one control string (BEGIN with its settings, COMMIT, ROLLBACK) within its time limit. On an error or a
-/// cancellation the connection is closed.
+/// Sends one control string (BEGIN with its settings, COMMIT, ROLLBACK) within its time limit, and gives the rows that it
+/// asked for. On an error or a cancellation the connection is closed.
 async fn control(
     connection: PoolConnection<Postgres>,
     sql: String,
     limit: Duration,
-) -> Result<PoolConnection<Postgres>> {
+) -> Result<(PoolConnection<Postgres>, Vec<PgRow>)> {
+    let timed_out = || Error::TimedOut { what: "beginning or ending a transaction", seconds: limit.as_secs() };
     let mut guarded = Guarded(Some(connection));
-    if let Some(connection) = guarded.0.as_mut() {
-        // The opener has to send several statements as one message; its parts are constants and validated names.
-        #[allow(clippy::disallowed_methods)]
-        let sent = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **connection);
-        timeout(limit, sent).await.map_err(|_| timed_out(limit))??;
-    }
-    guarded.release().ok_or(Error::TimedOut { what: "opening a transaction", seconds: limit.as_secs() })
-}
-
-fn timed_out(limit: Duration) -> Error {
-    Error::TimedOut { what: "beginning or ending a transaction", seconds: limit.as_secs() }
+    let Some(connection) = guarded.0.as_mut() else { return Err(timed_out()) };
+    // The opener has to send several statements as one message; its parts are constants and validated names.
+    #[allow(clippy::disallowed_methods)]
+    let sent = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut **connection);
+    let rows = timeout(limit, sent).await.map_err(|_| timed_out())??;
+    guarded.release().map(|connection| (connection, rows)).ok_or_else(timed_out)
 }
 
 /// An open transaction. Dropped without [`Session::commit`] it rolls back before the connection serves anybody else.
 #[derive(Debug)]
 pub(crate) struct Session {
     connection: Option<PoolConnection<Postgres>>,
+    /// After it, as fields are dropped in order: whoever waits finds the connection free.
+    permit: Option<Permit>,
 }
 
 impl Session {
-    /// Opens a transaction with one string, which begins with `BEGIN`.
-    pub(crate) async fn open(pool: &PgPool, opening: String) -> Result<Self> {
+    /// Opens a transaction with one string, which begins with `BEGIN`. The permit is kept until the connection is free again.
+    pub(crate) async fn open(pool: &PgPool, opening: String, permit: Option<Permit>) -> Result<Self> {
         let connection = pool.acquire().await?;
-        Ok(Self { connection: Some(control(connection, opening, CONTROL_LIMIT).await?) })
+        let (connection, _) = control(connection, opening, CONTROL_LIMIT).await?;
+        Ok(Self { connection: Some(connection), permit })
+    }
+
+    /// The same, and the process id of the connection's backend, from the same round trip.
+    pub(crate) async fn open_known(pool: &PgPool, opening: String, permit: Permit) -> Result<(Self, i32)> {
+        let connection = pool.acquire().await?;
+        let (connection, rows) =
+            control(connection, opening + "; SELECT pg_catalog.pg_backend_pid()", CONTROL_LIMIT).await?;
+        let session = Self { connection: Some(connection), permit: Some(permit) };
+        let row = rows.first().ok_or(Error::Database(sqlx::Error::RowNotFound))?;
+        Ok((session, row.try_get(0)?))
+    }
+
+    /// Has the connection closed, not used again, when this transaction has ended.
+    pub(crate) fn retire(&mut self) {
+        if let Some(connection) = self.connection.as_mut() {
+            connection.close_on_drop();
+        }
     }
 
     /// The connection, for statements of the extended protocol.
@@ -105,7 +123,9 @@ impl Drop for Session {
         let guarded = Guarded(Some(connection));
         // Outside a runtime nothing can be sent: the guard closes the connection, which ends the transaction as well.
         if let Ok(runtime) = Handle::try_current() {
+            let permit = self.permit.take();
             runtime.spawn(async move {
+                let _permit = permit;
                 if let Some(connection) = guarded.release()
                     && let Err(error) = control(connection, "ROLLBACK".to_owned(), ABANDONED_LIMIT).await
                 {

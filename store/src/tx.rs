@@ -7,7 +7,9 @@ use std::marker::PhantomData;
 use sqlx::{PgConnection, PgPool};
 
 use crate::error::Result;
+use crate::gate::Party;
 use crate::names::TenantRef;
+use crate::pool::Db;
 use crate::session::Session;
 
 mod sealed {
@@ -47,10 +49,14 @@ pub struct TenantTx<M: Mode> {
 }
 
 impl<M: Mode> TenantTx<M> {
-    pub(crate) async fn open(pool: &PgPool, tenant: &TenantRef) -> Result<Self> {
+    pub(crate) async fn open(db: &Db, tenant: &TenantRef) -> Result<Self> {
         let schema = tenant.schema();
         let opening = format!("{}; SET LOCAL ROLE {schema}; SET LOCAL search_path = {schema}, pg_temp", M::BEGIN);
-        let session = Session::open(pool, opening).await?;
+        let permit = db.gate.enter(Party::Tenant(tenant.id)).await?;
+        let (mut session, backend) = Session::open_known(&db.pool, opening, permit).await?;
+        if db.served.is_enough(backend, tenant.id) {
+            session.retire();
+        }
         Ok(Self { session, tenant: tenant.clone(), mode: PhantomData })
     }
 
@@ -98,10 +104,11 @@ pub struct PlatformTx {
 }
 
 impl PlatformTx {
-    pub(crate) async fn open(pool: &PgPool) -> Result<Self> {
+    pub(crate) async fn open(db: &Db) -> Result<Self> {
         // ROLE NONE: this transaction is the login's own whatever came before it on the connection.
         let opening = "BEGIN; SET LOCAL ROLE NONE; SET LOCAL search_path = shared, pg_temp".to_owned();
-        Ok(Self { session: Session::open(pool, opening).await? })
+        let permit = db.gate.enter(Party::Platform).await?;
+        Ok(Self { session: Session::open(&db.pool, opening, Some(permit)).await? })
     }
 
     /// Keeps what was written.
@@ -135,7 +142,7 @@ pub struct OwnerTx {
 impl OwnerTx {
     pub(crate) async fn open(pool: &PgPool) -> Result<Self> {
         let opening = "BEGIN; SET LOCAL search_path = shared, pg_temp".to_owned();
-        Ok(Self { session: Session::open(pool, opening).await? })
+        Ok(Self { session: Session::open(pool, opening, None).await? })
     }
 
     /// Keeps what was written.

@@ -9,6 +9,7 @@ mod isolation;
 mod jobs;
 mod lifecycle;
 mod lists;
+mod pool;
 mod provisioning;
 mod snapshots;
 mod together;
