@@ -75,6 +75,8 @@ pub struct Metrics {
     pub leased_jobs: Gauge,
     /// Tenants whose rollup is behind an ingest.
     pub dirty_rollups: Gauge,
+    /// Audit rows that had waited for more than five seconds when they were chained.
+    pub audit_rows_late: Counter,
     /// Tenants in the watch cache.
     pub tenants: Gauge,
 }
@@ -100,6 +102,7 @@ impl Default for Metrics {
             queued_jobs: Gauge::default(),
             leased_jobs: Gauge::default(),
             dirty_rollups: Gauge::default(),
+            audit_rows_late: Counter::default(),
             tenants: Gauge::default(),
         };
         metrics.register();
@@ -133,6 +136,11 @@ impl Metrics {
         registry.register("agent_queue_depth", "Jobs that wait for an agent", self.queued_jobs.clone());
         registry.register("agent_jobs_leased", "Jobs that agents hold", self.leased_jobs.clone());
         registry.register("rollups_dirty", "Tenants whose rollup is behind", self.dirty_rollups.clone());
+        registry.register(
+            "audit_rows_late",
+            "Audit rows that waited for their place in the chain for over 5 s",
+            self.audit_rows_late.clone(),
+        );
         registry.register("tenants", "Tenants in the watch cache", self.tenants.clone());
     }
 

@@ -2,9 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use store::Db;
+use store::{Db, TenantRef};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     agents::{known::KnownCredentials, modules::Modules, pulse::Pulse, waiters::Waiters},
@@ -12,7 +13,7 @@ use crate::{
     config::Config,
     events::Event,
     http::{csv::Exports, limit::Limiter, security::SecurityHeaders},
-    jobs::rollups::Dirty,
+    jobs::marks::Marks,
     metrics::Metrics,
     modules::gates::Gates,
     results::overview::Overviews,
@@ -71,9 +72,19 @@ pub struct AppState {
     /// What the dashboard hears of live.
     pub events: broadcast::Sender<Event>,
     /// Tenants whose rollup is behind.
-    pub dirty: Dirty,
+    pub dirty: Marks<TenantRef>,
+    /// Tenants whose audit log has rows that are in no chain yet.
+    pub unchained: Marks<Uuid>,
     /// The program is told to end.
     pub shutdown: CancellationToken,
+}
+
+impl AppState {
+    /// Something of the tenant was written: its figures and its audit chain are behind.
+    pub fn has_changed(&self, tenant: &TenantRef) {
+        self.dirty.mark(tenant.clone());
+        self.unchained.mark(tenant.id);
+    }
 }
 
 impl std::fmt::Debug for AppState {

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::outcome::{EXIT_STATUS, Error, Outcome};
 use crate::output::Format;
-use crate::{completion, db, module, tenant};
+use crate::{audit, completion, db, module, tenant};
 
 /// The name under which kubectl finds a plugin.
 const PLUGIN: &str = "kubectl-tenantra";
@@ -44,6 +44,9 @@ enum Command {
     /// Modules: of the catalog in this program, of a folder, and in the database
     #[command(subcommand, after_help = EXIT_STATUS)]
     Module(module::Module),
+    /// Audit logs: whether they are what they were
+    #[command(subcommand, after_help = EXIT_STATUS)]
+    Audit(audit::Audit),
     /// A completion script for a shell
     Completion(completion::Completion),
 }
@@ -68,6 +71,7 @@ pub async fn run(cli: Cli) -> Result<Outcome, Error> {
         Command::Db(command) => db::run(command, output).await,
         Command::Tenant(command) => tenant::run(command, output).await,
         Command::Module(command) => module::run(command, output).await,
+        Command::Audit(command) => audit::run(command, output).await,
         Command::Completion(command) => completion::run(&command),
     }
 }

@@ -1,11 +1,12 @@
-//! The tenant's audit log. Rows are inserted unchained; the chainer gives them sequence and hash. A tenant's role can
-//! only read and insert here.
+//! The tenant's audit log. Rows are inserted unchained; [`crate::audit_chain`] gives them their place. A tenant's role
+//! can only read and insert here.
 
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::Result;
+use crate::notify::Channel;
 use crate::tx::{SharedTx, TenantTx, Write};
 
 /// What somebody did.
@@ -21,16 +22,22 @@ pub struct Entry {
     pub details: Value,
 }
 
-/// Writes an entry into the tenant's log.
+/// Writes an entry into the tenant's log, and wakes its chainer at the commit.
 pub async fn write(tx: &mut TenantTx<Write>, entry: &Entry) -> Result<()> {
-    sqlx::query("INSERT INTO audit_log (audit_id, actor, action, subject, details) VALUES ($1, $2, $3, $4, $5)")
-        .bind(Uuid::now_v7())
-        .bind(&entry.actor)
-        .bind(&entry.action)
-        .bind(&entry.subject)
-        .bind(Json(&entry.details))
-        .execute(tx.connection()?)
-        .await?;
+    let tenant_id = tx.tenant().id;
+    sqlx::query(
+        "WITH added AS (INSERT INTO audit_log (audit_id, actor, action, subject, details) VALUES ($1, $2, $3, $4, $5))
+         SELECT pg_notify($6, $7)",
+    )
+    .bind(Uuid::now_v7())
+    .bind(&entry.actor)
+    .bind(&entry.action)
+    .bind(&entry.subject)
+    .bind(Json(&entry.details))
+    .bind(Channel::Audit.name())
+    .bind(tenant_id.to_string())
+    .execute(tx.connection()?)
+    .await?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 pub mod agents;
 pub mod assets;
 pub mod audit;
+pub mod audit_chain;
 mod bootstrap;
 pub mod checks;
 pub mod credentials;

@@ -18,6 +18,8 @@ pub enum Channel {
     Outbox,
     /// A session or credential was revoked; the payload is its id.
     Revoked,
+    /// A tenant's audit log has a new row; the payload is the tenant's id.
+    Audit,
 }
 
 impl Channel {
@@ -27,11 +29,12 @@ impl Channel {
             Self::Jobs => "tenantra_jobs",
             Self::Outbox => "tenantra_outbox",
             Self::Revoked => "tenantra_revoked",
+            Self::Audit => "tenantra_audit",
         }
     }
 
     fn parse(name: &str) -> Option<Self> {
-        [Self::Jobs, Self::Outbox, Self::Revoked].into_iter().find(|channel| channel.name() == name)
+        [Self::Jobs, Self::Outbox, Self::Revoked, Self::Audit].into_iter().find(|channel| channel.name() == name)
     }
 }
 

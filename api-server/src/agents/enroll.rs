@@ -215,7 +215,7 @@ async fn enrol(app: &App, right: Right, host: &AdminEnrollRequest, key: &[u8; 32
     )
     .await?;
     tx.commit().await?;
-    app.dirty.mark(&right.tenant);
+    app.has_changed(&right.tenant);
     tracing::info!(agent_id = %enrolled.agent_id, tenant = %right.tenant.slug, jobs = first_jobs.len(), "agent enrolled");
     Ok(EnrollResponse {
         agent_id: enrolled.agent_id,

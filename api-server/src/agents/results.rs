@@ -187,7 +187,7 @@ async fn attempt(
         Ok(outcomes) => {
             tx.commit().await?;
             // Acknowledged only after the commit; the mark may be lost, the rollup worker reads the outbox as well.
-            app.dirty.mark(&call.tenant);
+            app.has_changed(&call.tenant);
             Ok(Ok(outcomes))
         }
         Err(error) => {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use store::notify::Channel;
+use store::notify::{Channel, Notification};
 use uuid::Uuid;
 
 use crate::{error::chain, state::App};
@@ -33,24 +33,28 @@ pub async fn run(app: App) {
 }
 
 async fn listen(app: &App) -> store::Result<()> {
-    let mut listener = app.db.listen(&[Channel::Jobs, Channel::Outbox]).await?;
+    let mut listener = app.db.listen(&[Channel::Jobs, Channel::Outbox, Channel::Audit]).await?;
     // What was said before this connection is gone.
     wake_due(app).await?;
     let mut looked = tokio::time::Instant::now();
     loop {
-        match listener.next(LOOK_EVERY).await? {
-            Some(said) if said.channel == Channel::Jobs => {
-                if let Ok(agent_id) = Uuid::try_parse(&said.payload) {
-                    app.waiters.ring(agent_id);
-                }
-            }
-            Some(_) => app.dirty.look(),
-            None => {}
+        if let Some(said) = listener.next(LOOK_EVERY).await? {
+            heard(app, &said);
         }
         if looked.elapsed() >= LOOK_EVERY {
             wake_due(app).await?;
             looked = tokio::time::Instant::now();
         }
+    }
+}
+
+fn heard(app: &App, said: &Notification) {
+    let id = Uuid::try_parse(&said.payload);
+    match (said.channel, id) {
+        (Channel::Jobs, Ok(agent_id)) => app.waiters.ring(agent_id),
+        (Channel::Audit, Ok(tenant_id)) => app.unchained.mark(tenant_id),
+        (Channel::Outbox, _) => app.dirty.look(),
+        (Channel::Jobs | Channel::Audit | Channel::Revoked, _) => {}
     }
 }
 

@@ -1,9 +1,11 @@
 //! Background work. Each task is owned by the server, has a bound on what it takes at once, and ends when told to.
 
 pub mod admins;
+pub mod audit;
 pub mod catalog;
 pub mod dispatch;
 pub mod leases;
+pub mod marks;
 pub mod rollups;
 
 use tokio::task::JoinSet;
@@ -13,6 +15,7 @@ use crate::{agents::pulse, state::App};
 /// Starts every task.
 pub fn spawn(app: &App, tasks: &mut JoinSet<()>) {
     tasks.spawn(admins::run(app.clone()));
+    tasks.spawn(audit::run(app.clone()));
     tasks.spawn(catalog::run(app.clone()));
     tasks.spawn(dispatch::run(app.clone()));
     tasks.spawn(leases::run(app.clone()));

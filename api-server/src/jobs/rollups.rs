@@ -3,15 +3,10 @@
 //! The mark is in memory and cheap. What a crash loses is found again in the outbox, which the ingest wrote in its own
 //! transaction: every replica looks there at its start, when notified, and every 5 s.
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use store::{TenantRef, Write, outbox, rollups};
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
@@ -30,30 +25,6 @@ const BATCH: u32 = 1_000;
 /// A tenant where nothing happens is measured again after this: an agent falls silent without any event.
 const STALE_AFTER: Duration = Duration::from_mins(1);
 
-/// Tenants whose rollup is behind.
-#[derive(Debug, Default)]
-pub struct Dirty {
-    tenants: Mutex<HashSet<TenantRef>>,
-    bell: Notify,
-}
-
-impl Dirty {
-    /// The tenant's figures have changed. At most one mark for each tenant is kept.
-    pub fn mark(&self, tenant: &TenantRef) {
-        self.tenants.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone());
-        self.bell.notify_one();
-    }
-
-    /// Something may lie in the outbox.
-    pub fn look(&self) {
-        self.bell.notify_one();
-    }
-
-    fn take(&self) -> HashSet<TenantRef> {
-        std::mem::take(&mut self.tenants.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// Works until told to end.
 pub async fn run(app: App) {
     let shutdown = app.shutdown.clone();
@@ -64,10 +35,7 @@ pub async fn run(app: App) {
             if let Err(error) = passed {
                 tracing::warn!(error = %chain(&error), "rollups cannot be kept");
             }
-            tokio::select! {
-                () = app.dirty.bell.notified() => tokio::time::sleep(COALESCE).await,
-                () = tokio::time::sleep(SWEEP_EVERY) => {}
-            }
+            app.dirty.gather(COALESCE, SWEEP_EVERY).await;
         }
     };
     let _ = shutdown.run_until_cancelled(work).await;

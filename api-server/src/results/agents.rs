@@ -127,6 +127,6 @@ pub async fn remove(
     credentials::revoke_agent(&mut tx, scope.tenant.id, id, "removed by a person").await?;
     tx.commit().await?;
     tenant.0.commit().await?;
-    app.dirty.mark(&scope.tenant);
+    app.has_changed(&scope.tenant);
     Ok(StatusCode::NO_CONTENT)
 }

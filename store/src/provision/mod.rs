@@ -130,12 +130,14 @@ fn role(tenant: &TenantRef, schema: &SchemaName, observed: &ObservedDatabase) ->
     )
 }
 
-/// What a tenant's role may do in its schema; `observe` knows the same list.
+/// What a tenant's role may do in its schema; `observe` knows the same list. Place and hash of a row of the audit log, and the
+/// time that it was written, are not the writer's to say.
 fn grants(schema: &SchemaName) -> String {
     format!(
         "GRANT USAGE ON SCHEMA {schema} TO {schema};\n\
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {schema};\n\
-         REVOKE UPDATE, DELETE ON {schema}.audit_log FROM {schema};\n\
+         REVOKE INSERT, UPDATE, DELETE ON {schema}.audit_log FROM {schema};\n\
+         GRANT INSERT (audit_id, actor, action, subject, details) ON {schema}.audit_log TO {schema};\n\
          REVOKE INSERT, UPDATE, DELETE ON {schema}.schema_migrations FROM {schema};\n"
     )
 }

@@ -134,11 +134,18 @@ WITH s AS (
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
 ), wanted AS (
     SELECT t.relname, p.privilege FROM t, unnest(CASE t.relname
-        WHEN 'audit_log' THEN ARRAY['SELECT', 'INSERT']
+        WHEN 'audit_log' THEN ARRAY['SELECT']
         WHEN 'schema_migrations' THEN ARRAY['SELECT']
         ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] END) AS p(privilege)
 ), held AS (
     SELECT t.relname, a.grantee, a.privilege_type, a.is_grantable FROM t, aclexplode(t.relacl) a WHERE a.grantee <> t.relowner
+), wanted_column AS (
+    SELECT attname FROM unnest(ARRAY['audit_id', 'actor', 'action', 'subject', 'details']) AS a(attname)
+), held_column AS (
+    SELECT t.relname, a.attname, x.grantee, x.privilege_type, x.is_grantable
+    FROM t, LATERAL (SELECT attname, attacl FROM pg_attribute WHERE attrelid = t.oid AND attacl IS NOT NULL OFFSET 0) a,
+        aclexplode(a.attacl) x
+    WHERE x.grantee <> t.relowner
 ), held_schema AS (
     SELECT a.grantee, a.privilege_type FROM s, aclexplode(s.nspacl) a WHERE a.grantee <> s.nspowner
 ), repairs AS (
@@ -152,11 +159,17 @@ WITH s AS (
     WHERE h.grantee <> r.oid OR h.is_grantable
         OR NOT EXISTS (SELECT FROM wanted w WHERE w.relname = h.relname AND w.privilege = h.privilege_type)
     UNION ALL
-    SELECT 0, format('REVOKE ALL (%I) ON TABLE %I.%I FROM %s', a.attname, $1, t.relname,
-        CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END)
-    FROM t, LATERAL (SELECT attname, attacl FROM pg_attribute WHERE attrelid = t.oid AND attacl IS NOT NULL OFFSET 0) a,
-        aclexplode(a.attacl) x
-    WHERE x.grantee <> t.relowner
+    SELECT 0, format('REVOKE %s (%I) ON TABLE %I.%I FROM %s', h.privilege_type, h.attname, $1, h.relname,
+        CASE h.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(h.grantee)) END)
+    FROM held_column h, r
+    WHERE h.grantee <> r.oid OR h.is_grantable OR h.relname <> 'audit_log' OR h.privilege_type <> 'INSERT'
+        OR NOT EXISTS (SELECT FROM wanted_column w WHERE w.attname = h.attname)
+    UNION ALL
+    SELECT 1, format('GRANT INSERT (%s) ON TABLE %I.audit_log TO %I', string_agg(quote_ident(w.attname), ', '), $1, $1)
+    FROM wanted_column w, r
+    WHERE EXISTS (SELECT FROM t WHERE t.relname = 'audit_log') AND NOT EXISTS (SELECT FROM held_column h
+        WHERE h.relname = 'audit_log' AND h.attname = w.attname AND h.privilege_type = 'INSERT' AND h.grantee = r.oid AND NOT h.is_grantable)
+    HAVING count(*) > 0
     UNION ALL
     SELECT 1, format('GRANT USAGE ON SCHEMA %I TO %I', $1, $1) FROM r
     WHERE NOT EXISTS (SELECT FROM held_schema h WHERE h.grantee = r.oid AND h.privilege_type = 'USAGE')

@@ -101,6 +101,11 @@ const ATTACKS: &[&[&str]] = &[
     &["PREPARE p AS SELECT * FROM tenant_bravo.assets", "EXECUTE p"],
     &["DECLARE c CURSOR WITH HOLD FOR SELECT * FROM tenant_bravo.assets"],
     &["UPDATE tenant_alpha.audit_log SET actor = 'nobody'", "DELETE FROM tenant_alpha.audit_log"],
+    &[
+        "INSERT INTO tenant_alpha.audit_log (audit_id, actor, action, sequence) VALUES (gen_random_uuid(), 'x', 'x', 1)",
+        "INSERT INTO tenant_alpha.audit_log (audit_id, actor, action, created_at) VALUES (gen_random_uuid(), 'x', 'x', '2001-01-01')",
+        "SELECT shared.chain_audit(tenant_id, 10) FROM shared.tenants",
+    ],
     &["UPDATE tenant_alpha.schema_migrations SET checksum = ''"],
     &[
         "CREATE TRIGGER t BEFORE INSERT ON tenant_alpha.assets FOR EACH ROW EXECUTE FUNCTION shared.guard_module_version()",
@@ -187,6 +192,8 @@ async fn a_session_of_one_tenant_sees_nothing_of_another() -> anyhow::Result<()>
     }
     session.close().await?;
     assert_eq!(content_of_bravo(&installation).await?, before, "nothing of the other was changed");
+    let forged = "SELECT count(*) FROM tenant_alpha.audit_log WHERE actor IN ('x', 'nobody')";
+    assert_eq!(installation.number(forged).await?, 0, "the tenant's own log takes no forged row");
     Ok(())
 }
 
