@@ -18,8 +18,9 @@ CREATE FUNCTION shared.audit_field(value text) RETURNS bytea
 $$;
 REVOKE ALL ON FUNCTION shared.audit_field(text) FROM PUBLIC;
 
--- Gives sequence and hash to the tenant's rows that have none, `most` at once, and keeps a checkpoint an hour. Nothing if
--- another chainer is at work on the tenant. SECURITY DEFINER: the log may be changed by its owner alone, and whoever may
+-- Gives sequence and hash to the tenant's rows that have none, `most` at once, and keeps a checkpoint an hour. Waits for
+-- another chainer of the tenant, at most its session's lock_timeout: what was committed while that one read is left to
+-- this one. SECURITY DEFINER: the log may be changed by its owner alone, and whoever may
 -- call this can make it do nothing else.
 CREATE FUNCTION shared.chain_audit(tenant uuid, most integer, OUT chained bigint, OUT late bigint, OUT head_sequence bigint)
     RETURNS record LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -37,9 +38,10 @@ BEGIN
     late := 0;
     SELECT format('%I.audit_log', 'tenant_' || replace(t.slug, '-', '_')) INTO log
         FROM shared.tenants t WHERE t.tenant_id = tenant AND t.state <> 'purged';
-    IF log IS NULL OR to_regclass(log) IS NULL OR NOT pg_try_advisory_xact_lock(hashtextextended('audit ' || log, 0)) THEN
+    IF log IS NULL OR to_regclass(log) IS NULL THEN
         RETURN;
     END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('audit ' || log, 0));
     EXECUTE 'SELECT l.sequence, l.hash FROM ' || log || ' l WHERE l.sequence IS NOT NULL ORDER BY l.sequence DESC LIMIT 1' INTO place, head;
     SELECT c.sequence, c.head, c.created_at INTO checkpoint
         FROM shared.audit_checkpoints c WHERE c.tenant_id = tenant ORDER BY c.sequence DESC LIMIT 1;

@@ -26,7 +26,7 @@ pub struct Chained {
     pub late: u64,
 }
 
-/// Gives up to `most` rows of the tenant their place in the chain. None are if another chainer is at work on it.
+/// Gives up to `most` rows of the tenant their place in the chain. Waits for another chainer of it.
 pub async fn chain(tx: &mut PlatformTx, tenant_id: Uuid, most: u32) -> Result<Chained> {
     let (rows, late): (i64, i64) = sqlx::query_as("SELECT chained, late FROM shared.chain_audit($1, $2)")
         .bind(tenant_id)

@@ -74,6 +74,29 @@ async fn two_chainers_and_many_writers_make_one_chain() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_row_that_was_committed_while_another_chainer_worked_is_not_left_behind() -> anyhow::Result<()> {
+    let installation = Installation::start().await?;
+    let tenant = installation.tenant("acme").await?;
+    write(&installation.api, &tenant, 1).await?;
+    let mut first = installation.api.platform().await?;
+    audit_chain::chain(&mut first, tenant.id, 1_000).await?;
+    // The first has read and not committed yet.
+    write(&installation.api, &tenant, 1).await?;
+    let (db, its) = (installation.api.clone(), tenant.clone());
+    let second = tokio::spawn(async move { chain(&db, &its).await.unwrap() });
+    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    while installation.number(waits).await? == 0 {
+        assert!(!second.is_finished(), "it does not pass by what another is at");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    first.commit().await?;
+    assert_eq!(second.await?, audit_chain::Chained { rows: 1, late: 0 });
+    let verified = audit_chain::verify(&installation.owner, &tenant).await?;
+    assert_eq!((verified.rows, verified.waiting, verified.broken), (2, 0, None));
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_the_owner_of_the_schema_changes_is_found_and_the_first_row_is_named() -> anyhow::Result<()> {
     let installation = Installation::start().await?;
     let tenant = installation.tenant("acme").await?;
