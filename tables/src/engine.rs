@@ -2,6 +2,7 @@
 //! of the file system; one query runs at a time.
 
 use std::collections::BTreeMap;
+use std::hash::RandomState;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -99,7 +100,8 @@ impl Engine {
         functions::register(&connection).map_err(Error::Engine)?;
         let running: Running = Arc::new(Mutex::new(Arc::new(Query::new(Budget::new(limits.clone())))));
         for table in registry::TABLES {
-            let attachment = Attachment { table, origin: origin_of(table), running: Arc::clone(&running) };
+            let attachment =
+                Attachment { table, origin: origin_of(table), running: Arc::clone(&running), key: RandomState::new() };
             vtab::register(&connection, attachment).map_err(Error::Engine)?;
         }
         connection.pragma_update(None, "query_only", "on").map_err(Error::Engine)?;

@@ -41,6 +41,7 @@ mod reader;
 mod redact;
 mod registry;
 mod root;
+mod row_ids;
 pub mod scan;
 mod schema;
 mod sockets;

@@ -3,7 +3,9 @@
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
+use std::hash::RandomState;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +21,7 @@ use crate::constraints::{Constraint, Constraints, Operator, decode_plan, encode_
 use crate::error::Error;
 use crate::kept;
 use crate::reader::{Gap, Query, Scan, Source, Warning};
+use crate::row_ids::RowIds;
 use crate::schema::{Rows, Table};
 use crate::value::{Row, Value};
 
@@ -43,6 +46,8 @@ pub(crate) struct Attachment {
     pub table: &'static Table,
     pub origin: Origin,
     pub running: Running,
+    /// What the ids of its rows are made with, see [`RowIds`].
+    pub key: RandomState,
 }
 
 pub(crate) fn register(connection: &Connection, attachment: Attachment) -> rusqlite::Result<()> {
@@ -139,7 +144,8 @@ unsafe impl<'vtab> VTab<'vtab> for Bridge {
             query: None,
             rows: None,
             row: None,
-            number: 0,
+            row_id: Cell::new(None),
+            ids: RefCell::default(),
             phantom: PhantomData,
         })
     }
@@ -178,7 +184,9 @@ struct Cursor<'vtab> {
     query: Option<Arc<Query>>,
     rows: Option<Rows>,
     row: Option<Row>,
-    number: i64,
+    /// The id of this row, once SQLite has asked for it.
+    row_id: Cell<Option<i64>>,
+    ids: RefCell<RowIds>,
     phantom: PhantomData<&'vtab Bridge>,
 }
 
@@ -187,13 +195,13 @@ impl Cursor<'_> {
     fn advance(&mut self) -> rusqlite::Result<()> {
         let Some(query) = &self.query else { return Err(failure(ffi::SQLITE_MISUSE)) };
         self.row = None;
+        self.row_id.set(None);
         if let Some(rows) = &mut self.rows {
             match catch_unwind(AssertUnwindSafe(|| rows.next())) {
                 Ok(row) => self.row = row,
                 Err(_) => query.budget.fail(Error::Table(self.attachment.table.name)),
             }
         }
-        self.number += 1;
         let may_go_on = if self.row.is_some() { query.budget.spend_row() } else { !query.budget.has_failed() };
         if may_go_on { Ok(()) } else { Err(failure(ffi::SQLITE_ABORT)) }
     }
@@ -234,9 +242,10 @@ unsafe impl VTabCursor for Cursor<'_> {
         let table = self.attachment.table;
         let query = Arc::clone(&self.attachment.running.lock().unwrap_or_else(PoisonError::into_inner));
         self.query = Some(Arc::clone(&query));
-        self.number = 0;
         self.rows = None;
         let (used_columns, terms) = decode_plan(plan.unwrap_or_default());
+        self.ids = RefCell::new(RowIds::new(self.attachment.key.clone(), used_columns));
+        self.row_id.set(None);
         let mut given = vec![false; table.columns.len()];
         let mut list = Vec::with_capacity(terms.len());
         for ((operator, column), value) in terms.into_iter().zip(values.iter()) {
@@ -280,7 +289,13 @@ unsafe impl VTabCursor for Cursor<'_> {
     }
 
     fn rowid(&self) -> rusqlite::Result<i64> {
-        Ok(self.number)
+        if let Some(id) = self.row_id.get() {
+            return Ok(id);
+        }
+        let row = self.row.as_ref().ok_or_else(|| failure(ffi::SQLITE_MISUSE))?;
+        let id = self.ids.borrow_mut().next(row);
+        self.row_id.set(Some(id));
+        Ok(id)
     }
 }
 

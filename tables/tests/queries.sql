@@ -9,6 +9,8 @@ SELECT username, shell, directory FROM users WHERE uid = 0 AND username <> 'root
 SELECT u.username, u.directory FROM users u LEFT JOIN file f ON f.path = u.directory WHERE u.shell NOT LIKE '%/nologin' AND u.shell NOT LIKE '%/false' AND f.path IS NULL;
 -- accounts_that_share_an_id
 SELECT uid, count(*) AS names, group_concat(username, ', ') AS usernames FROM users GROUP BY uid HAVING names > 1;
+-- accounts_and_their_groups_on_both_sides
+SELECT u.username, g.groupname FROM users u FULL JOIN groups g ON g.gid = u.gid;
 -- accounts_that_share_a_name
 SELECT username, count(*) AS lines FROM users GROUP BY username HAVING lines > 1;
 -- account_of_a_service_with_a_shell
@@ -248,6 +250,8 @@ SELECT name, version, size FROM deb_packages ORDER BY CAST(size AS INTEGER) DESC
 SELECT name FROM deb_packages WHERE status LIKE 'deinstall%';
 -- package_older_than_its_repair
 SELECT name, version FROM deb_packages WHERE name = 'openssl' AND version < '3.0.15-1~deb12u1' COLLATE version_dpkg;
+-- either_of_two_vulnerable_packages
+SELECT name FROM deb_packages WHERE (name = 'openssl' AND version = '3.0.14-1~deb12u2') OR (name = 'sudo' AND version = '1.9.13p3-1');
 -- packages_in_order_of_version
 SELECT version FROM deb_packages ORDER BY version COLLATE version_dpkg DESC LIMIT 5;
 -- package_by_comparison
