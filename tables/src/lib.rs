@@ -35,6 +35,7 @@ mod nftables;
 mod osquery;
 mod own;
 mod paths;
+mod places;
 mod posix;
 mod processes;
 mod reader;

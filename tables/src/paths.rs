@@ -1,11 +1,11 @@
 //! Patterns of paths, expanded below a root: `*` and `?` stay within one folder, `**` reaches all folders below. Yields one
 //! path at a time and keeps only the folders still to visit.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::constraints::Operator;
-use crate::posix::{FileType, OsStrExt};
+use crate::posix::{FileType, OsStrExt, OsStringExt};
 use crate::reader::Scan;
 use crate::root::{Entry, Follow};
 
@@ -15,8 +15,8 @@ const MAX_HELD: usize = 300_000;
 /// A part of a path between two slashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
-    Literal(String),
-    Wild(String),
+    Literal(Vec<u8>),
+    Wild(Vec<u8>),
     Deep,
 }
 
@@ -24,36 +24,44 @@ enum Part {
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     parts: Vec<Part>,
+    ends_in_slash: bool,
 }
 
 impl Pattern {
     /// Wildcards of the shell: `*`, `?`, `[…]`, `**`.
     pub fn glob(text: &str) -> Self {
-        let part = |part: &str| match part {
+        Self::of(text, |part| match part {
             "**" => Part::Deep,
-            wild if wild.contains(['*', '?', '[']) => Part::Wild(wild.to_owned()),
-            literal => Part::Literal(literal.to_owned()),
-        };
-        Pattern { parts: split(text).map(part).collect() }
+            wild if wild.contains(['*', '?', '[']) => Part::Wild(bytes_of(wild)),
+            literal => Part::Literal(bytes_of(literal)),
+        })
     }
 
     /// Wildcards of osquery's LIKE: `%` within a folder, `%%` at the end all below. `_` is a letter of most names, so it
     /// is taken as itself where nothing else is a wildcard.
     pub fn like(text: &str) -> Self {
-        let part = |part: &str| match part {
+        Self::of(text, |part| match part {
             "%%" => Part::Deep,
             wild if wild.contains('%') => {
                 let escaped = wild.replace('[', "[[]").replace('*', "[*]").replace('?', "[?]");
-                Part::Wild(escaped.replace("%%", "%").replace('%', "*").replace('_', "?"))
+                Part::Wild(bytes_of(&escaped.replace("%%", "%").replace('%', "*").replace('_', "?")))
             }
-            literal => Part::Literal(literal.to_owned()),
-        };
-        Pattern { parts: split(text).map(part).collect() }
+            literal => Part::Literal(bytes_of(literal)),
+        })
     }
 
     /// A path without wildcards.
     pub fn exact(text: &str) -> Self {
-        Pattern { parts: split(text).map(|part| Part::Literal(part.to_owned())).collect() }
+        Self::of(text, |part| Part::Literal(bytes_of(part)))
+    }
+
+    fn of(text: &str, part: impl Fn(&str) -> Part) -> Self {
+        Pattern { parts: split(text).map(part).collect(), ends_in_slash: text.ends_with('/') }
+    }
+
+    /// Whether it asks for folders only, as `/home/*/` does. To see to that is left to who expands it.
+    pub fn ends_in_slash(&self) -> bool {
+        self.ends_in_slash
     }
 
     /// Whether a path matches, without a look at what exists.
@@ -68,18 +76,6 @@ impl Pattern {
     }
 }
 
-/// The paths that a query asks for by `=`, `LIKE` and `GLOB` on a column.
-pub(crate) fn asked_for(scan: &Scan, column: &str) -> Vec<Pattern> {
-    let exact = scan.texts(column, Operator::Equals);
-    // An exact path needs no expansion of a pattern beside it; SQLite tests the pattern on the row.
-    if !exact.is_empty() {
-        return exact.iter().filter(|path| path.starts_with('/')).map(|path| Pattern::exact(path)).collect();
-    }
-    let like = scan.texts(column, Operator::Like);
-    let glob = scan.texts(column, Operator::Glob);
-    like.iter().map(|text| Pattern::like(text)).chain(glob.iter().map(|text| Pattern::glob(text))).take(1).collect()
-}
-
 /// Like [`matches`] for a name, with folders for letters.
 fn parts_match(parts: &[Part], names: &[&[u8]]) -> bool {
     let (mut at, mut here) = (0, 0);
@@ -92,8 +88,8 @@ fn parts_match(parts: &[Part], names: &[&[u8]]) -> bool {
                 at += 1;
                 continue;
             }
-            (Some(Part::Literal(part)), Some(name)) => part.as_bytes() == *name,
-            (Some(Part::Wild(part)), Some(name)) => matches(part.as_bytes(), name),
+            (Some(Part::Literal(part)), Some(name)) => part == name,
+            (Some(Part::Wild(part)), Some(name)) => matches(part, name),
             _ => false,
         };
         match retry {
@@ -147,7 +143,9 @@ impl Iterator for Expansion {
             match step {
                 Step::Enter(folder, index) => match self.parts.get(index) {
                     None => return Some(folder),
-                    Some(Part::Literal(name)) => self.stack.push(Step::Enter(folder.join(name), index + 1)),
+                    Some(Part::Literal(name)) => {
+                        self.stack.push(Step::Enter(folder.join(OsStr::from_bytes(name)), index + 1));
+                    }
                     Some(Part::Wild(_)) => self.look_into(folder, index),
                     Some(Part::Deep) => {
                         self.look_into(folder.clone(), index);
@@ -192,7 +190,7 @@ impl Expansion {
         };
         let index = level.index;
         let path = match self.parts.get(index) {
-            Some(Part::Wild(pattern)) if !matches(pattern.as_bytes(), entry.name.as_bytes()) => None,
+            Some(Part::Wild(pattern)) if !matches(pattern, entry.name.as_bytes()) => None,
             _ => Some(level.folder.join(&entry.name)),
         };
         self.stack.push(Step::Within(level));
@@ -269,14 +267,67 @@ fn set(pattern: &[u8], byte: u8) -> Option<usize> {
     (holds != inverted).then_some(end + 1)
 }
 
-/// The path as text, for a cell.
+/// The path as text, for a cell, and such that [`path_of`] finds the path again: a byte that is not UTF-8 becomes `\xff`,
+/// and the backslash of a name that looks like one of these becomes `\x5c`.
 pub(crate) fn display(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+    written(path.as_os_str(), |rest| escaped(rest).is_some())
 }
 
-/// A name as text, for a cell.
+/// A name as text, for a cell. Unit names such as `mnt-\xc3\xa4.mount` stay as systemd writes them.
 pub(crate) fn name(name: &OsStr) -> String {
-    name.to_string_lossy().into_owned()
+    written(name, |_| false)
+}
+
+/// The reverse of [`display`].
+pub(crate) fn path_of(text: &str) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes_of(text)))
+}
+
+fn written(name: &OsStr, is_misleading: impl Fn(&[u8]) -> bool) -> String {
+    let mut text = String::with_capacity(name.len());
+    for chunk in name.as_bytes().utf8_chunks() {
+        let valid = chunk.valid();
+        for (at, letter) in valid.char_indices() {
+            if letter == '\\' && is_misleading(&valid.as_bytes()[at..]) {
+                text.push_str("\\x5c");
+            } else {
+                text.push(letter);
+            }
+        }
+        for byte in chunk.invalid() {
+            // Writing to a text cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+fn bytes_of(text: &str) -> Vec<u8> {
+    let mut rest = text.as_bytes();
+    let mut bytes = Vec::with_capacity(rest.len());
+    while let Some((first, after)) = rest.split_first() {
+        if let Some(byte) = escaped(rest) {
+            bytes.push(byte);
+            rest = &rest[4..];
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    bytes
+}
+
+/// The byte that a text begins with if it begins with `\x` and its two digits: one that ASCII has not, or a backslash. Others
+/// are letters of the name, as in systemd's `dev-disk-by\x2duuid.swap`.
+fn escaped(text: &[u8]) -> Option<u8> {
+    let [b'\\', b'x', high, low, ..] = text else { return None };
+    let digit = |letter: &u8| match letter {
+        b'0'..=b'9' => Some(letter - b'0'),
+        b'a'..=b'f' => Some(letter - b'a' + 10),
+        _ => None,
+    };
+    let byte = (digit(high)? << 4) | digit(low)?;
+    (byte >= 0x80 || byte == b'\\').then_some(byte)
 }
 
 #[cfg(test)]
@@ -304,10 +355,32 @@ mod tests {
 
     #[test]
     fn an_underscore_stays_itself_in_a_literal_part_of_like() {
-        assert_eq!(Pattern::like("/etc/a_b/%").parts[1], Part::Literal("a_b".to_owned()));
+        assert_eq!(Pattern::like("/etc/a_b/%").parts[1], Part::Literal(b"a_b".to_vec()));
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf8_is_found_again_by_its_text() {
+        for (bytes, shown) in [
+            (&b"/tmp/.x\xff"[..], r"/tmp/.x\xff"),
+            (b"/tmp/\xc3\xa4", "/tmp/\u{e4}"),
+            (br"/tmp/.x\xff", r"/tmp/.x\x5cxff"),
+            (br"/tmp/.x\x5cxff", r"/tmp/.x\x5cx5cxff"),
+            (br"/etc/systemd/system/dev-disk-by\x2duuid.swap", r"/etc/systemd/system/dev-disk-by\x2duuid.swap"),
+        ] {
+            let path = Path::new(OsStr::from_bytes(bytes));
+            assert_eq!(display(path), shown);
+            assert_eq!(path_of(shown), path);
+        }
+        assert_eq!(name(OsStr::from_bytes(br"mnt-\xc3\xa4.mount")), r"mnt-\xc3\xa4.mount");
     }
 
     proptest! {
+        #[test]
+        fn any_name_is_found_again_by_its_text(choices in proptest::collection::vec(0_usize..9, 0..12)) {
+            let path = PathBuf::from(OsString::from_vec(choices.iter().map(|at| b"\\x5cf8\xff\xc3\xa4"[*at]).collect()));
+            prop_assert_eq!(path_of(&display(&path)), path);
+        }
+
         #[test]
         fn matching_ends_for_any_pattern(pattern in "[a*?\\[\\]!-]{0,12}", name in "[ab\\[\\]-]{0,12}") {
             matches(pattern.as_bytes(), name.as_bytes());

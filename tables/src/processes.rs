@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use crate::paths;
 use crate::reader::Scan;
 
 /// Kernel ticks in a second as user space sees them: 100 on every architecture that Linux still builds for.
@@ -64,7 +65,7 @@ pub(crate) fn open_files(scan: &Scan, pid: i64) -> Vec<(i64, String)> {
         .into_iter()
         .filter_map(|name| {
             let target = std::fs::read_link(folder.join(&name)).ok()?;
-            Some((name.parse().ok()?, target.to_string_lossy().into_owned()))
+            Some((name.parse().ok()?, paths::display(&target)))
         })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! What a table may touch while it is read: the host's files below its root, the kernel's proc and sys where they belong
 //! to that root, and the conditions of the query. All reading goes through here, so that the budget sees every byte.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use crate::constraints::{Constraints, Operator};
 use crate::error::Error;
 use crate::host::Host;
 use crate::kept::KeptRows;
+use crate::paths;
 use crate::posix::{FileExt, MetadataExt};
 use crate::processes;
 use crate::root::{self, Entry, Follow, Metadata, Root};
@@ -249,8 +251,21 @@ impl Scan {
         Some(bytes)
     }
 
-    /// The names in a folder of a home folder, under the same rule as [`Scan::home_text`].
+    /// The names in a folder of a home folder that are text, under the same rule as [`Scan::home_text`]. Another is told.
     pub fn home_names(&self, home: &str, below: &str) -> Vec<String> {
+        let as_text = |name: OsString| {
+            name.into_string()
+                .inspect_err(|name| {
+                    let path = Path::new(home).join(below).join(name);
+                    self.warn(format!("{} has a name that is no text; it is not looked at", paths::display(&path)));
+                })
+                .ok()
+        };
+        self.home_entries(home, below).into_iter().filter_map(as_text).collect()
+    }
+
+    /// The same names as they are, in order.
+    pub fn home_entries(&self, home: &str, below: &str) -> Vec<OsString> {
         let path = Path::new(home).join(below);
         if !home.starts_with('/') || !self.budget().is_open() {
             return Vec::new();
@@ -258,10 +273,10 @@ impl Scan {
         let entries = self
             .found(&path, self.source.root.open_folder_below(Path::new(home), Path::new(below)))
             .and_then(|folder| self.found(&path, root::entries_of(folder)));
-        let mut names: Vec<String> = self
+        let mut names: Vec<OsString> = self
             .bounded(&path, entries.into_iter().flatten(), |entry| entry.name.len())
             .into_iter()
-            .map(|entry| entry.name.to_string_lossy().into_owned())
+            .map(|entry| entry.name)
             .collect();
         names.sort_unstable();
         names

@@ -1,6 +1,8 @@
 //! Answers that depend on how SQLite reads a table: several times for one question, or with several conditions at once.
 #![allow(clippy::unwrap_used, clippy::panic)] // a failing test may end
 
+use std::os::unix::ffi::OsStrExt;
+
 mod made;
 
 use made::Made;
@@ -68,4 +70,57 @@ fn a_full_join_shows_what_has_no_partner_on_either_side_once() {
         rows("SELECT u.username, g.groupname FROM users u RIGHT JOIN groups g ON g.gid = u.gid ORDER BY 2"),
         ["root|root", "|sudo"]
     );
+}
+
+#[test]
+fn a_second_condition_on_a_path_narrows_the_answer_and_never_empties_it() {
+    for (sql, expected) in [
+        ("SELECT path FROM file WHERE directory = '/etc' AND path LIKE '%passwd'", &["/etc/passwd"][..]),
+        ("SELECT path FROM file WHERE path LIKE '/etc/%' AND path LIKE '%passwd'", &["/etc/passwd"]),
+        ("SELECT path FROM file WHERE path LIKE '%passwd' AND path LIKE '/etc/%'", &["/etc/passwd"]),
+        ("SELECT path FROM file WHERE directory = '/etc/ssh' AND path LIKE '/etc/%'", &["/etc/ssh/sshd_config"]),
+        ("SELECT path FROM file WHERE directory LIKE '/etc/%' AND path LIKE '/etc/%'", &["/etc/ssh/sshd_config"]),
+        ("SELECT path FROM file WHERE path GLOB '/etc/b*' AND path LIKE '/etc/%b'", &["/etc/bb"]),
+        ("SELECT path FROM hash WHERE directory = '/etc' AND path LIKE '%passwd'", &["/etc/passwd"]),
+        (
+            "SELECT path, line FROM file_lines WHERE path LIKE '%passwd' AND path LIKE '/etc/%' AND pattern = '^root'",
+            &["/etc/passwd|root:x:0:0::/root:/bin/bash"],
+        ),
+        ("SELECT line FROM file_lines WHERE path = '/etc//ssh/sshd_config' AND pattern = '.'", &["PermitRootLogin no"]),
+        // A pattern that ends in a slash is of folders, which are shown with it.
+        ("SELECT path FROM file WHERE directory LIKE '/home/%/.ssh/'", &["/home/bob/.ssh/id_rsa"]),
+        ("SELECT path FROM file WHERE path LIKE '/home/%/'", &["/home/bob/"]),
+        ("SELECT path FROM file WHERE path LIKE '/etc/a%/'", &[]),
+    ] {
+        assert_eq!(rows(sql), expected, "{sql}");
+    }
+    let told = made::ask(&host().image(), "SELECT path FROM file WHERE path LIKE '%passwd'").warnings;
+    assert!(told.iter().any(|warning| warning.message.contains("begins in no folder")), "{told:?}");
+}
+
+#[test]
+fn a_name_that_is_not_utf8_hides_no_file() {
+    let host = host().with("/tmp/other", "");
+    let odd = |folder: &str, name: &[u8]| host.path(folder).join(std::ffi::OsStr::from_bytes(name));
+    std::fs::write(odd("/tmp", b".x\xff"), "evil").unwrap();
+    // A name of these very letters must not stand for the other.
+    std::fs::write(odd("/tmp", br".x\xff"), "good").unwrap();
+    std::fs::write(
+        odd("/home/bob/.ssh", b"id_rsa\xff"),
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n",
+    )
+    .unwrap();
+    let engine = host.image();
+    let lines = |sql: &str| made::lines(&made::ask(&engine, sql));
+    assert_eq!(
+        lines(
+            "SELECT path, line FROM file_lines WHERE pattern = '.' AND path IN (SELECT path FROM file WHERE path GLOB '/tmp/.x*') ORDER BY line"
+        ),
+        [r"/tmp/.x\xff|evil", r"/tmp/.x\x5cxff|good"]
+    );
+    assert_eq!(lines("SELECT count(*) FROM file f JOIN hash h ON h.path = f.path WHERE f.path GLOB '/tmp/.x*'"), ["2"]);
+    assert_eq!(lines(r"SELECT path FROM file WHERE path GLOB '/tmp/.x\xff*'"), [r"/tmp/.x\xff"]);
+    assert_eq!(lines("SELECT DISTINCT path FROM user_ssh_keys"), [r"/home/bob/.ssh/id_rsa\xff"]);
+    let lost = made::ask(&engine, "SELECT 1 FROM file WHERE path = '/tmp/.x' || char(65533)");
+    assert!(lost.rows.is_empty() && lost.warnings[0].message.contains("letters of this name are lost"));
 }

@@ -12,7 +12,8 @@ fn page() -> String {
          **Bold** columns need a condition in WHERE or ON; *italic* ones make the table read less when they have one; \
          columns in (parentheses) are not part of `SELECT *`. Tables marked *live* show the running kernel and are empty for an image.\n\n\
          Conditions on `path` and `directory` take `=`, `IN`, `LIKE` and `GLOB`. In `LIKE`, `%` stays within one folder and `%%` \
-         reaches everything below; in `GLOB`, `*` stays within one folder and `**` reaches everything below.\n\n\
+         reaches everything below; in `GLOB`, `*` stays within one folder and `**` reaches everything below. A pattern that ends in `/` \
+         is of folders. A byte of a name that is not UTF-8 is shown, and asked for, as `\\xff`.\n\n\
          What asks a service or the network (`docker_*`, `lxd_*`, `ec2_*`, `azure_*`, `ycloud_*`, `prometheus_metrics`, `*_endpoints`) \
          needs `requires.network` in a module: without it, connections are refused. `kubernetes_*` show the cluster that \
          `--kubeconfig` or `--in-cluster` names, and are empty without one ([kubernetes.md](kubernetes.md)). `iptables` and `nftables_rules` need the \

@@ -6,7 +6,7 @@ use x509_parser::prelude::{FromDer, Pem, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use crate::functions::hex;
-use crate::paths::{self, Pattern, asked_for};
+use crate::places::{self, Place};
 use crate::reader::Scan;
 use crate::root::{Follow, Metadata};
 use crate::schema::{Rows, row, table};
@@ -42,15 +42,11 @@ const ENDINGS: [&str; 4] = [".pem", ".crt", ".cer", ".der"];
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
 fn rows(scan: &Scan) -> Rows {
-    let asked = asked_for(scan, "path");
-    let is_default = asked.is_empty();
-    let patterns =
-        if is_default { FOLDERS.iter().map(|folder| Pattern::glob(&format!("{folder}/*"))).collect() } else { asked };
+    let asked = places::asked_for_by_path(scan);
+    let is_default = asked.is_none();
     let scan = scan.clone();
-    let expander = scan.clone();
-    let files = patterns.into_iter().flat_map(move |pattern| pattern.expand(&expander));
-    Box::new(files.flat_map(move |path| {
-        let shown = paths::display(&path);
+    let files = asked.unwrap_or_else(|| places::below_each(&scan, &FOLDERS));
+    Box::new(files.flat_map(move |Place { path, shown, .. }| {
         // The bundle repeats every other file of its folder, and links repeat their targets.
         let is_repeat = is_default
             && (shown.ends_with("/ca-certificates.crt") || !ENDINGS.iter().any(|ending| shown.ends_with(ending)));

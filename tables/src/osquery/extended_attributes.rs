@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 
-use super::file::asked_paths;
+use crate::places;
 use crate::posix::{fgetxattr, flistxattr};
 use crate::reader::Scan;
 use crate::root::Follow;
@@ -71,7 +71,7 @@ const CAPABILITIES: [&str; 41] = [
 
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
-    Box::new(asked_paths(&scan).flat_map(move |place| {
+    Box::new(places::asked_for(&scan).flat_map(move |place| {
         let attributes = if scan.budget().is_open() { attributes(&scan, &place.path) } else { Vec::new() };
         attributes.into_iter().map(move |(key, bytes)| to_row(&place.shown, &place.directory, &key, &bytes))
     }))

@@ -1,10 +1,8 @@
 //! `file`: what `stat(2)` says of paths. As in osquery a link is followed for everything but `symlink` and its target, here
 //! below the root only.
 
-use std::path::PathBuf;
-
-use crate::constraints::Operator;
-use crate::paths::{self, asked_for};
+use crate::paths;
+use crate::places::{self, Place};
 use crate::posix::FileType;
 use crate::reader::Scan;
 use crate::root::Follow;
@@ -39,51 +37,7 @@ table! {
 
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
-    Box::new(asked_paths(&scan).filter_map(move |place| describe(&scan, &place)))
-}
-
-/// A path to show. What a query names exactly is shown as the query writes it (`/dev/`), so that the row satisfies it.
-pub(super) struct Place {
-    pub path: PathBuf,
-    pub shown: String,
-    pub directory: String,
-}
-
-impl Place {
-    fn of(path: PathBuf) -> Self {
-        let directory = path.parent().map_or_else(String::new, paths::display);
-        Place { shown: paths::display(&path), directory, path }
-    }
-}
-
-/// The paths that `path` or `directory` ask for.
-pub(super) fn asked_paths(scan: &Scan) -> Box<dyn Iterator<Item = Place>> {
-    let exact = scan.texts("path", Operator::Equals);
-    if !exact.is_empty() {
-        let absolute = exact.into_iter().filter(|path| path.starts_with('/'));
-        return Box::new(absolute.map(|shown| Place { shown: shown.clone(), ..Place::of(PathBuf::from(shown)) }));
-    }
-    let expander = scan.clone();
-    let by_path = asked_for(scan, "path");
-    if !by_path.is_empty() {
-        return Box::new(by_path.into_iter().flat_map(move |pattern| pattern.expand(&expander)).map(Place::of));
-    }
-    let folders = scan.texts("directory", Operator::Equals);
-    if !folders.is_empty() {
-        let absolute = folders.into_iter().filter(|folder| folder.starts_with('/'));
-        return Box::new(absolute.flat_map(move |directory| {
-            let folder = PathBuf::from(&directory);
-            let entries = expander.list(&folder).into_iter();
-            entries.map(move |entry| Place { directory: directory.clone(), ..Place::of(folder.join(entry.name)) })
-        }));
-    }
-    let lister = scan.clone();
-    let folders = asked_for(scan, "directory").into_iter().flat_map(move |pattern| pattern.expand(&expander));
-    Box::new(
-        folders.flat_map(move |folder| {
-            lister.list(&folder).into_iter().map(move |entry| Place::of(folder.join(entry.name)))
-        }),
-    )
+    Box::new(places::asked_for(&scan).filter_map(move |place| describe(&scan, &place)))
 }
 
 fn describe(scan: &Scan, place: &Place) -> Option<Row> {

@@ -4,9 +4,9 @@ use std::io::Read;
 
 use sha2::Digest;
 
-use super::file::{Place, asked_paths};
 use crate::constraints::Operator;
 use crate::functions::hex;
+use crate::places::{self, Place};
 use crate::reader::{CHUNK_BYTES, Scan};
 use crate::root::Follow;
 use crate::schema::{Rows, row, table};
@@ -30,7 +30,7 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
-    Box::new(asked_paths(&scan).filter_map(move |place| describe(&scan, &place)))
+    Box::new(places::asked_for(&scan).filter_map(move |place| describe(&scan, &place)))
 }
 
 fn describe(scan: &Scan, place: &Place) -> Option<Row> {

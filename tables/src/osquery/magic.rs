@@ -4,9 +4,9 @@
 use std::io::Read;
 
 use super::elf;
-use super::file::{Place, asked_paths};
 use super::file_kind::{self, HEAD_BYTES, Kind};
 use crate::paths;
+use crate::places::{self, Place};
 use crate::posix::FileType;
 use crate::reader::Scan;
 use crate::root::Follow;
@@ -26,7 +26,7 @@ table! {
 
 fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
-    Box::new(asked_paths(&scan).filter_map(move |place| describe(&scan, &place)))
+    Box::new(places::asked_for(&scan).filter_map(move |place| describe(&scan, &place)))
 }
 
 fn describe(scan: &Scan, place: &Place) -> Option<Row> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::paths;
 use crate::processes::{self, Stat};
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
@@ -57,11 +58,11 @@ fn describe(scan: &Scan, pid: i64, boot: Option<i64>) -> Option<Row> {
         line.split_whitespace().nth(index)?.parse::<i64>().ok()
     };
     let shows_program = scan.uses("path") || scan.uses("on_disk");
-    let exe = if shows_program { processes::shown_link(scan, pid, "exe") } else { None }
-        .map(|path| path.to_string_lossy().into_owned());
+    let exe =
+        if shows_program { processes::shown_link(scan, pid, "exe") } else { None }.map(|path| paths::display(&path));
     let path = exe.as_deref().map(|path| path.strip_suffix(" (deleted)").unwrap_or(path));
     let on_disk = match (&exe, path) {
-        (Some(exe), Some(path)) => i64::from(!exe.ends_with(" (deleted)") && scan.exists(path)),
+        (Some(exe), Some(path)) => i64::from(!exe.ends_with(" (deleted)") && scan.exists(paths::path_of(path))),
         _ => -1,
     };
     let io = if scan.uses("disk_bytes_read") || scan.uses("disk_bytes_written") { file("io") } else { None }
@@ -73,7 +74,7 @@ fn describe(scan: &Scan, pid: i64, boot: Option<i64>) -> Option<Row> {
         scan.uses(name)
             .then(|| processes::shown_link(scan, pid, name))
             .flatten()
-            .map(|path| path.to_string_lossy().into_owned())
+            .map(|path| paths::display(&path))
             .unwrap_or_default()
     };
     Some(row! {

@@ -52,7 +52,7 @@ fn rows(scan: &Scan) -> Rows {
     }
     for user in accounts::users(scan) {
         for name in scan
-            .home_names(&user.home, AUTOSTART)
+            .home_entries(&user.home, AUTOSTART)
             .into_iter()
             .filter(|name| Path::new(name).extension().is_some_and(|ending| ending == "desktop"))
         {

@@ -1,5 +1,6 @@
 //! `user_ssh_keys`: private keys in home folders, and whether a passphrase protects them. Nothing of the key itself is shown.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -31,21 +32,20 @@ fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
     Box::new(accounts::users_asked_for(&scan).into_iter().flat_map(move |user| {
         let scan = scan.clone();
-        scan.home_names(&user.home, FOLDER).into_iter().filter(|name| !OTHERS.contains(&name.as_str())).filter_map(
-            move |name| {
-                let below = Path::new(FOLDER).join(name);
-                let key = inspect(&scan.home_text(&user.home, &below)?)?;
-                Some(row! {
-                    uid: user.uid,
-                    path: paths::display(&Path::new(&user.home).join(below)),
-                    encrypted: key.is_encrypted,
-                    key_type: key.kind,
-                    key_group_name: "",
-                    key_length: -1,
-                    key_security_bits: -1,
-                })
-            },
-        )
+        let is_other = |name: &OsString| name.to_str().is_some_and(|name| OTHERS.contains(&name));
+        scan.home_entries(&user.home, FOLDER).into_iter().filter(move |name| !is_other(name)).filter_map(move |name| {
+            let below = Path::new(FOLDER).join(name);
+            let key = inspect(&scan.home_text(&user.home, &below)?)?;
+            Some(row! {
+                uid: user.uid,
+                path: paths::display(&Path::new(&user.home).join(below)),
+                encrypted: key.is_encrypted,
+                key_type: key.kind,
+                key_group_name: "",
+                key_length: -1,
+                key_security_bits: -1,
+            })
+        })
     }))
 }
 

@@ -4,7 +4,7 @@ use regex::Regex;
 
 use crate::constraints::Operator;
 use crate::functions::compile;
-use crate::paths::{self, asked_for};
+use crate::places;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
@@ -30,18 +30,10 @@ fn rows(scan: &Scan) -> Rows {
     let scan = scan.clone();
     Box::new(patterns.into_iter().flat_map(move |pattern| {
         let reader = scan.clone();
-        asked_for(&scan, "path")
-            .into_iter()
-            .flat_map({
-                let scan = scan.clone();
-                move |path| path.expand(&scan)
-            })
-            .flat_map(move |path| {
-                let shown = paths::display(&path);
-                let pattern = pattern.clone();
-                // A folder has no lines; what is neither that nor a file is told.
-                matching(reader.lines(&path).into_iter().flatten(), pattern, shown)
-            })
+        places::asked_for_by_path(&scan).into_iter().flatten().flat_map(move |place| {
+            // A folder has no lines; what is neither that nor a file is told.
+            matching(reader.lines(&place.path).into_iter().flatten(), pattern.clone(), place.shown)
+        })
     }))
 }
 
