@@ -40,7 +40,10 @@ const MAX_NAMES_BYTES: usize = 8 << 20;
 /// How much is read between two looks at the budget.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 const MAX_JSON_VALUES: usize = 200_000;
+/// Warnings of one query that are listed; of more it is said by table and gap that there are more, because one of them can
+/// be what makes an answer prove nothing.
 const MAX_WARNINGS: usize = 64;
+const MORE_WARNINGS: &str = "more is missing than is listed here";
 /// A path can have 64 KiB, and a result holds no message of more than 4,000 letters.
 const MAX_WARNING_BYTES: usize = 1_000;
 
@@ -87,9 +90,16 @@ impl Query {
         cut(&mut warning.message, MAX_WARNING_BYTES);
         warning.message = without_nul(warning.message.into());
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        if warnings.len() < MAX_WARNINGS && !warnings.contains(&warning) {
-            warnings.push(warning);
+        if warnings.contains(&warning) {
+            return;
         }
+        if warnings.len() >= MAX_WARNINGS {
+            MORE_WARNINGS.clone_into(&mut warning.message);
+            if warnings.contains(&warning) {
+                return;
+            }
+        }
+        warnings.push(warning);
     }
 
     /// The warnings of one table so far.
@@ -576,6 +586,22 @@ pub(crate) fn cut(text: &mut String, most: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn however_many_warnings_there_are_no_table_and_no_gap_is_left_out() {
+        let query = Query::new(Budget::new(crate::budget::Limits::default()));
+        let warn = |table, message: String, gap| query.warn(Warning { table, message, gap });
+        for number in 0..MAX_WARNINGS + 10 {
+            warn("file_lines", format!("cannot read {number}"), Gap::Unread);
+        }
+        warn("sysctl_configured", "cannot read /etc/sysctl.d/99.conf".to_owned(), Gap::Unread);
+        warn("sysctl_configured", "the list broke off".to_owned(), Gap::Undecided);
+        warn("sysctl_configured", "the list broke off again".to_owned(), Gap::Undecided);
+        // Rows that are kept are kept with these.
+        let kept: Vec<Gap> = query.warnings_of("sysctl_configured").iter().map(|warning| warning.gap).collect();
+        assert_eq!(kept, [Gap::Unread, Gap::Undecided]);
+        assert_eq!(query.take_warnings().len(), MAX_WARNINGS + 3);
+    }
 
     #[test]
     fn a_cut_ends_at_a_letter() {
