@@ -1,8 +1,8 @@
 //! Processes as procfs shows them (`proc(5)`): what the tables about processes and sockets share.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
 use crate::paths;
 use crate::reader::Scan;
@@ -41,10 +41,46 @@ fn warn_if_closed(scan: &Scan, error: &std::io::Error) {
     }
 }
 
-/// Whether this process holds `CAP_SYS_PTRACE`, which opens every process that can be opened (`capabilities(7)`).
+/// Whether this thread may look into every process that can be looked into: it holds `CAP_SYS_PTRACE` (`capabilities(7)`),
+/// and no security module takes that back.
 pub(crate) fn may_trace() -> bool {
-    static MAY: OnceLock<bool> = OnceLock::new();
-    *MAY.get_or_init(|| std::fs::read_to_string("/proc/self/status").is_ok_and(|status| has_trace_capability(&status)))
+    thread_local! {
+        // Landlock confines threads.
+        static MAY: OnceCell<bool> = const { OnceCell::new() };
+    }
+    MAY.with(|may| *may.get_or_init(|| has_capability() && is_without_label() && sees_its_parent()))
+}
+
+fn has_capability() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| has_trace_capability(&status))
+}
+
+/// Where the kernel has no such module, reading its label fails.
+fn is_without_label() -> bool {
+    ["/proc/self/attr/current", "/proc/self/attr/apparmor/current"]
+        .iter()
+        .all(|path| is_unconfined(&std::fs::read_to_string(path).unwrap_or_default()))
+}
+
+/// Whether a label of AppArmor (`docker-default (enforce)`) or SELinux (`user:role:type:level`) stands for no limit. Any
+/// other may close processes to this one that are open to others.
+fn is_unconfined(label: &str) -> bool {
+    let label = label.trim_end_matches(['\0', '\n']);
+    let is_open_mode = [" (complain)", " (unconfined)"].iter().any(|mode| label.ends_with(mode));
+    let kind = label.split(':').nth(2);
+    label.is_empty()
+        || label == "unconfined"
+        || is_open_mode
+        || kind.is_some_and(|kind| ["unconfined_t", "unconfined_service_t", "spc_t"].contains(&kind))
+}
+
+/// Landlock closes every process outside of it, the parent too, and nothing else tells that there is one.
+fn sees_its_parent() -> bool {
+    let own = std::fs::read_to_string("/proc/self/stat").ok().and_then(|text| Stat::parse(&text));
+    own.is_some_and(|own| match std::fs::read_link(format!("/proc/{}/exe", own.parent)) {
+        Err(error) => error.kind() != std::io::ErrorKind::PermissionDenied,
+        Ok(_) => true,
+    })
 }
 
 fn has_trace_capability(status: &str) -> bool {
@@ -72,21 +108,23 @@ pub(crate) fn open_files(scan: &Scan, pid: i64) -> Vec<(i64, String)> {
 
 /// Like [`open_files`], for the table of them: a refusal is said.
 pub(crate) fn shown_open_files(scan: &Scan, pid: i64) -> Vec<(i64, String)> {
-    if let Err(error) = std::fs::read_dir(scan.host().proc.join(pid.to_string()).join("fd")) {
+    let files = open_files(scan, pid);
+    if files.is_empty()
+        && let Err(error) = std::fs::read_dir(scan.host().proc.join(pid.to_string()).join("fd"))
+    {
         warn_if_closed(scan, &error);
-        return Vec::new();
     }
-    open_files(scan, pid)
+    files
 }
 
-/// Which process holds a socket, by the socket's inode.
+/// Which process holds a socket, by the socket's inode. That some processes may not be looked into is said.
 pub(crate) fn socket_owners(scan: &Scan, pids: &[i64]) -> HashMap<i64, (i64, i64)> {
     let mut owners = HashMap::new();
     for pid in pids {
         if !scan.budget().is_open() {
             break;
         }
-        for (number, target) in open_files(scan, *pid) {
+        for (number, target) in shown_open_files(scan, *pid) {
             if let Some(inode) = inode_of(&target, "socket").and_then(|inode| inode.parse::<i64>().ok()) {
                 owners.entry(inode).or_insert((*pid, number));
             }
@@ -151,6 +189,28 @@ mod tests {
         assert!(has_trace_capability("Name:\tx\nCapEff:\t000001fffeffffff\n"));
         assert!(!has_trace_capability("CapPrm:\t000001ffffffffff\nCapEff:\t0000000000000004\n"));
         assert!(!has_trace_capability("Name:\tx\n"));
+    }
+
+    #[test]
+    fn a_label_that_limits_is_told_from_one_that_does_not() {
+        for label in [
+            "",
+            "unconfined\n",
+            "chrome (unconfined)",
+            "x (complain)\n",
+            "unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023\0",
+            "system_u:system_r:spc_t:s0",
+        ] {
+            assert!(is_unconfined(label), "{label}");
+        }
+        for label in [
+            "docker-default (enforce)\n",
+            "cri-containerd.apparmor.d (enforce)",
+            "system_u:system_r:container_t:s0:c1,c2\0",
+            "_",
+        ] {
+            assert!(!is_unconfined(label), "{label}");
+        }
     }
 
     proptest! {

@@ -277,6 +277,18 @@ mod tests {
     }
 
     #[test]
+    fn what_landlock_closes_is_no_process_that_is_closed_to_everybody() {
+        let sql = format!("SELECT path FROM processes WHERE pid = {}", std::os::unix::process::parent_id());
+        let asked = std::thread::spawn(move || {
+            confine_worker(Sight::Files, Network::Denied, true).unwrap();
+            let engine = tables::Engine::open(tables::Host::running(), tables::Limits::default()).unwrap();
+            engine.query(&sql, &tables::Parameters::new()).unwrap()
+        });
+        let warnings = asked.join().unwrap().warnings;
+        assert!(warnings.iter().any(|warning| warning.gap == tables::Gap::Unread), "{warnings:?}");
+    }
+
+    #[test]
     fn the_daemon_writes_in_its_folder_and_nowhere_else() {
         let (own, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let result = std::thread::spawn(move || {

@@ -156,6 +156,8 @@ fn container(tenant: &ValidTenant) -> Value {
             "capabilities": { "drop": ["ALL"], "add": ["DAC_READ_SEARCH", "SYS_PTRACE"] },
             // The agent puts itself under seccomp and landlock; the default profile of older runtimes refuses landlock.
             "seccompProfile": { "type": "Unconfined" },
+            // The profile of container runtimes forbids to look into processes outside of it, whatever the capabilities.
+            "appArmorProfile": { "type": "Unconfined" },
         },
         "volumeMounts": mounts(tenant),
     })
@@ -246,6 +248,8 @@ mod tests {
             pod["containers"][0]["securityContext"]["capabilities"]["add"],
             json!(["DAC_READ_SEARCH", "SYS_PTRACE"])
         );
+        let unconfined = json!({ "type": "Unconfined" });
+        assert_eq!(pod["containers"][0]["securityContext"]["appArmorProfile"], unconfined);
     }
 
     #[test]
