@@ -5,8 +5,25 @@ use std::collections::BTreeSet;
 #[derive(Debug, PartialEq, Eq)]
 enum Token<'a> {
     Word(&'a str),
+    /// What stands in quotes or brackets, without them. Where SQLite expects a name it takes even `'text'` for one.
+    Quoted(String),
     Parameter(&'a str),
     Symbol(char),
+}
+
+impl Token<'_> {
+    /// What it names where a name is expected, in lower case.
+    fn name(&self) -> Option<String> {
+        match self {
+            Token::Word(word) => Some(word.to_ascii_lowercase()),
+            Token::Quoted(text) => Some(text.to_ascii_lowercase()),
+            Token::Parameter(_) | Token::Symbol(_) => None,
+        }
+    }
+
+    fn is(&self, keyword: &str) -> bool {
+        matches!(self, Token::Word(word) if word.eq_ignore_ascii_case(keyword))
+    }
 }
 
 /// What a query refers to.
@@ -24,90 +41,109 @@ pub(crate) struct References {
 
 pub(crate) fn references(query: &str) -> References {
     let tokens = tokens(query);
-    let mut found = References::default();
-    let mut defined = BTreeSet::new();
+    let mut found = References { tables: tables(&tokens), ..References::default() };
     for (index, token) in tokens.iter().enumerate() {
         match token {
             Token::Parameter(name) => {
                 found.parameters.insert((*name).to_owned());
             }
-            Token::Word(word) if (is(word, "from") && !follows(&tokens, index, "distinct")) || is(word, "join") => {
-                found.tables.extend(sources(&tokens[index + 1..]).into_iter().map(str::to_ascii_lowercase));
-            }
-            Token::Word(word) if is(word, "as") => match (tokens.get(index.wrapping_sub(1)), tokens.get(index + 1)) {
-                (Some(Token::Word(name)), Some(Token::Symbol('('))) => {
-                    defined.insert(name.to_ascii_lowercase());
-                }
-                (_, Some(Token::Word(alias))) => {
-                    found.aliases.insert(alias.to_ascii_lowercase());
-                }
-                _ => {}
-            },
+            Token::Word(_) if token.is("as") => found.aliases.extend(tokens.get(index + 1).and_then(Token::name)),
             _ => {}
         }
     }
-    // WITH name(columns) AS (…)
-    for (index, token) in tokens.iter().enumerate() {
-        if let Token::Word(word) = token
-            && (is(word, "with") || is(word, "recursive"))
-            && let Some(Token::Word(name)) = tokens.get(index + 1)
-        {
-            defined.insert(name.to_ascii_lowercase());
-        }
-    }
-    found.tables.retain(|table| !defined.contains(table));
-    let first = matches!(tokens.first(), Some(Token::Word(word)) if is(word, "select") || is(word, "with"));
+    let first = tokens.first().is_some_and(|token| token.is("select") || token.is("with"));
     let end = tokens.iter().position(|token| *token == Token::Symbol(';'));
     found.is_one_select = first && end.is_none_or(|end| end + 1 == tokens.len());
     found
 }
 
-/// Whether the word before is `keyword`, as in IS DISTINCT FROM.
-fn follows(tokens: &[Token<'_>], index: usize, keyword: &str) -> bool {
-    index.checked_sub(1).is_some_and(|before| matches!(tokens[before], Token::Word(word) if is(word, keyword)))
+/// Words that end a list of sources.
+const CLAUSES: [&str; 10] =
+    ["select", "where", "group", "order", "limit", "having", "union", "except", "intersect", "values"];
+/// Functions of SQLite that stand where a table does. Any other name with arguments is a table, which takes its hidden
+/// columns so.
+const TABLE_FUNCTIONS: [&str; 4] = ["json_each", "json_tree", "jsonb_each", "jsonb_tree"];
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Clause {
+    With,
+    From,
+    #[default]
+    Other,
 }
 
-/// The tables named after FROM or JOIN: one, or several with commas, each with or without an alias.
-fn sources<'a>(tokens: &[Token<'a>]) -> Vec<&'a str> {
-    let mut named = Vec::new();
+/// What is known within one pair of parentheses, so far.
+#[derive(Debug, Default)]
+struct Level {
+    clause: Clause,
+    /// What its WITH defines.
+    defined: BTreeSet<String>,
+    last_name: Option<String>,
+}
+
+/// The tables after FROM, JOIN and IN: names, quoted or not, with their schema or without, in lists and in parentheses. What
+/// a WITH defines hides a table within its own parentheses only, and never one that is named with its schema.
+fn tables(tokens: &[Token<'_>]) -> BTreeSet<String> {
+    let mut tables = BTreeSet::new();
+    let mut levels = vec![Level::default()];
+    let mut expects_source = false;
+    let mut is_after_distinct = false;
     let mut rest = tokens;
-    loop {
-        match rest {
-            // A name with arguments is a table-valued function such as json_each(…).
-            [Token::Word(_), Token::Symbol('('), ..] => rest = after_parentheses(&rest[1..]),
-            [Token::Symbol('('), ..] => rest = after_parentheses(rest),
-            [Token::Word(table), ..] => {
-                named.push(*table);
-                rest = &rest[1..];
-            }
-            _ => return named,
-        }
-        rest = match rest {
-            [Token::Word(keyword), Token::Word(_), after @ ..] if is(keyword, "as") => after,
-            [Token::Word(_), after @ ..] if after.first() == Some(&Token::Symbol(',')) => after,
-            other => other,
-        };
-        match rest {
-            [Token::Symbol(','), after @ ..] => rest = after,
-            _ => return named,
-        }
-    }
-}
-
-/// What follows the parenthesis that closes the first one; what is inside has its own FROM.
-fn after_parentheses<'t, 'a>(tokens: &'t [Token<'a>]) -> &'t [Token<'a>] {
-    let mut depth = 0_usize;
-    for (index, token) in tokens.iter().enumerate() {
+    while let Some((token, after)) = rest.split_first() {
+        rest = after;
+        let Some(level) = levels.last_mut() else { break };
+        // IS DISTINCT FROM names no table.
+        let is_from = token.is("from") && !is_after_distinct;
+        is_after_distinct = token.is("distinct");
         match token {
-            Token::Symbol('(') => depth += 1,
-            Token::Symbol(')') => depth = depth.saturating_sub(1),
+            Token::Symbol('(') => {
+                let clause = if expects_source { Clause::From } else { Clause::Other };
+                levels.push(Level { clause, ..Level::default() });
+            }
+            Token::Symbol(')') => {
+                expects_source = false;
+                if levels.len() > 1 {
+                    levels.pop();
+                }
+            }
+            Token::Symbol(',') => expects_source = level.clause == Clause::From,
+            Token::Word(_) if is_from || token.is("join") => {
+                level.clause = Clause::From;
+                expects_source = true;
+            }
+            Token::Word(word) if CLAUSES.iter().any(|clause| word.eq_ignore_ascii_case(clause)) => {
+                level.clause = Clause::Other;
+                expects_source = false;
+            }
+            Token::Word(_) if token.is("with") => {
+                level.clause = Clause::With;
+                expects_source = false;
+            }
+            Token::Word(_) if token.is("in") => {
+                expects_source = rest.first().is_some_and(|next| next.name().is_some());
+            }
+            Token::Word(_) if token.is("as") && level.clause == Clause::With => {
+                level.defined.extend(level.last_name.take());
+            }
+            Token::Word(_) | Token::Quoted(_) if expects_source => {
+                expects_source = false;
+                let in_schema = match rest {
+                    [Token::Symbol('.'), table, ..] => table.name(),
+                    _ => None,
+                };
+                if in_schema.is_some() {
+                    rest = &rest[2..];
+                }
+                let has_arguments = rest.first() == Some(&Token::Symbol('('));
+                let is_defined = |name: &String| levels.iter().any(|level| level.defined.contains(name));
+                let name = in_schema.or_else(|| token.name().filter(|name| !is_defined(name)));
+                tables.extend(name.filter(|name| !(has_arguments && TABLE_FUNCTIONS.contains(&name.as_str()))));
+            }
+            Token::Word(_) | Token::Quoted(_) if level.clause == Clause::With => level.last_name = token.name(),
             _ => {}
         }
-        if depth == 0 {
-            return &tokens[index + 1..];
-        }
     }
-    &[]
+    tables
 }
 
 /// The query without its comments, if every parenthesis, quote and comment that it opens is closed in it and nothing else is:
@@ -139,10 +175,6 @@ pub(crate) fn without_comments(query: &str) -> Option<String> {
     (depth == 0).then_some(kept)
 }
 
-fn is(word: &str, keyword: &str) -> bool {
-    word.eq_ignore_ascii_case(keyword)
-}
-
 fn tokens(query: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut rest = query.trim_start();
@@ -151,9 +183,10 @@ fn tokens(query: &str) -> Vec<Token<'_>> {
             2 + comment.find('\n').unwrap_or(comment.len())
         } else if let Some(comment) = rest.strip_prefix("/*") {
             comment.find("*/").map_or(rest.len(), |end| end + 4)
-        } else if matches!(first, '\'' | '"' | '`') {
-            // A doubled quote inside a literal reads as two literals: nothing is lost by that.
-            rest[1..].find(first).map_or(rest.len(), |end| end + 2)
+        } else if matches!(first, '\'' | '"' | '`' | '[') {
+            let (text, length) = quoted(rest, if first == '[' { ']' } else { first });
+            tokens.push(Token::Quoted(text));
+            length
         } else if is_word(first) {
             let length = word_length(rest);
             tokens.push(Token::Word(&rest[..length]));
@@ -169,6 +202,20 @@ fn tokens(query: &str) -> Vec<Token<'_>> {
         rest = rest[length..].trim_start();
     }
     tokens
+}
+
+/// The text between the quote that `rest` begins with and the one that ends it, and how long it is with both. A doubled
+/// quote is one of the text; a bracket has no such way out.
+fn quoted(rest: &str, end: char) -> (String, usize) {
+    let mut text = String::new();
+    let mut letters = rest.char_indices().skip(1).peekable();
+    while let Some((at, letter)) = letters.next() {
+        if letter == end && (end == ']' || letters.next_if(|(_, next)| *next == end).is_none()) {
+            return (text, at + letter.len_utf8());
+        }
+        text.push(letter);
+    }
+    (text, rest.len())
 }
 
 fn is_word(letter: char) -> bool {
@@ -204,13 +251,51 @@ mod tests {
     fn tables_in_a_list_are_found() {
         for (query, expected) in [
             ("SELECT 1 FROM users, groups g, shadow AS s WHERE 1", &["groups", "shadow", "users"][..]),
-            ("SELECT 1 FROM users u JOIN groups USING (gid), processes", &["groups", "users"]),
+            ("SELECT 1 FROM users u JOIN groups USING (gid), processes", &["groups", "processes", "users"]),
+            (
+                "SELECT 1 FROM users u LEFT JOIN groups g ON g.gid = u.gid AND u.uid IN (1, 2), shadow",
+                &["groups", "shadow", "users"],
+            ),
             ("SELECT 1 FROM (SELECT 1 FROM users, groups) x, shadow", &["groups", "shadow", "users"]),
             ("SELECT 1 FROM json_each('[]') j, users", &["users"]),
             ("SELECT a, b FROM users ORDER BY a, b", &["users"]),
         ] {
             assert_eq!(references(query).tables, set(expected), "{query}");
         }
+    }
+
+    #[test]
+    fn a_table_is_found_however_it_is_written() {
+        for query in [
+            "SELECT 1 FROM [processes]",
+            "SELECT 1 FROM \"processes\" WHERE 1",
+            "SELECT 1 FROM `PROCESSES` p",
+            "SELECT 1 FROM 'processes'",
+            "SELECT 1 FROM main.processes",
+            "SELECT 1 FROM \"main\".[processes] AS p",
+            "SELECT 1 FROM/**/processes",
+            "SELECT 1 FROM -- x\n processes",
+            "SELECT 1 FROM (processes p)",
+            "SELECT 1 FROM ((processes AS p))",
+            "SELECT 1 FROM processes()",
+            "SELECT 1 FROM processes WINDOW processes AS (ORDER BY pid)",
+            "SELECT 1 WHERE 1 IN processes",
+            "SELECT 'it''s, FROM nowhere' FROM processes",
+            "WITH processes AS (SELECT 1 FROM main.processes) SELECT 1 FROM processes",
+            "SELECT 1 FROM processes, (WITH processes AS (SELECT 1) SELECT 1 FROM processes)",
+            "SELECT 1 WHERE 1 IS DISTINCT FROM 2 AND EXISTS (SELECT 1 FROM processes)",
+        ] {
+            assert_eq!(references(query).tables, set(&["processes"]), "{query}");
+        }
+        assert_eq!(
+            references("SELECT 1 FROM (users u JOIN \"processes\" p ON p.uid = u.uid, [groups]) x").tables,
+            set(&["groups", "processes", "users"])
+        );
+        assert_eq!(
+            references("WITH RECURSIVE a(x) AS MATERIALIZED (SELECT 1 FROM users), \"b\" AS (SELECT 1 FROM a) SELECT 1 FROM a, b").tables,
+            set(&["users"])
+        );
+        assert!(references("SELECT 1 AS \"resource\"").aliases.contains("resource"));
     }
 
     #[test]

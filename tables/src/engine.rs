@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::budget::{Budget, Limits};
 use crate::error::{Error, Result};
-use crate::guard::{self, Refusal};
+use crate::guard::{self, Refusal, TablesRead};
 use crate::host::Host;
 use crate::kept::KeptRows;
 use crate::left_out::LeftOut;
@@ -61,6 +61,8 @@ pub struct Statement {
     pub columns: Vec<String>,
     /// The parameters that it names, without the colon.
     pub parameters: Vec<String>,
+    /// The tables that it reads, as SQLite understands it, whatever the query calls them.
+    pub tables: Vec<&'static str>,
 }
 
 /// Answers SQL about one host.
@@ -70,6 +72,7 @@ pub struct Engine {
     limits: Limits,
     running: Running,
     refusal: Refusal,
+    tables_read: TablesRead,
     source: Option<Arc<Source>>,
 }
 
@@ -105,9 +108,9 @@ impl Engine {
             vtab::register(&connection, attachment).map_err(Error::Engine)?;
         }
         connection.pragma_update(None, "query_only", "on").map_err(Error::Engine)?;
-        let refusal = Refusal::default();
-        guard::install(&connection, &refusal).map_err(Error::Engine)?;
-        Ok(Engine { connection, limits, running, refusal, source })
+        let (refusal, tables_read) = (Refusal::default(), TablesRead::default());
+        guard::install(&connection, &refusal, &tables_read).map_err(Error::Engine)?;
+        Ok(Engine { connection, limits, running, refusal, tables_read, source })
     }
 
     /// All tables, by name.
@@ -129,7 +132,9 @@ impl Engine {
     pub fn check(&self, sql: &str) -> Result<Statement> {
         let query = self.begin(self.limits.time)?;
         let statement = self.connection.prepare(sql).map_err(|error| self.explain(error, &query))?;
+        let read = self.tables_read.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Statement {
+            tables: Self::tables().iter().map(|table| table.name).filter(|name| read.contains(*name)).collect(),
             columns: statement.column_names().into_iter().map(str::to_owned).collect(),
             parameters: parameters_of(&statement).map(|(_, name)| name).collect(),
         })
@@ -195,6 +200,7 @@ impl Engine {
         let query = Arc::new(Query::new(Budget::new(limits)));
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&query);
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.tables_read.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let watched = Arc::clone(&query);
         self.connection
             .progress_handler(STEPS_BETWEEN_CHECKS, Some(move || !watched.budget.is_open()))

@@ -38,8 +38,8 @@ pub fn run(module: &Module) -> Vec<TestOutcome> {
         .collect()
 }
 
-/// What is wrong with the SQL of a module, seen without any rows: each query must compile, name only parameters that the
-/// module has, and answer with the columns that are needed.
+/// What is wrong with the SQL of a module, seen without any rows: each query must compile, name only parameters and read
+/// only tables that the module declares, and answer with the columns that are needed.
 pub fn lint(module: &Module) -> Vec<String> {
     let engine = match Engine::recorded(BTreeMap::new(), Limits::default()) {
         Ok(engine) => engine,
@@ -59,6 +59,13 @@ pub fn lint(module: &Module) -> Vec<String> {
             problems.extend(unknown.map(|name| format!("{place}: the module has no parameter {name}")));
             let missing = needed.iter().filter(|column| !statement.columns.contains(column));
             problems.extend(missing.map(|column| format!("{place}: the query has no column {column}")));
+            // What a module declares decides what its worker may see.
+            let declares = |table: &str| module.requires.tables.iter().any(|declared| declared == table);
+            let undeclared = statement.tables.iter().filter(|table| !declares(table));
+            problems.extend(
+                undeclared
+                    .map(|table| format!("{place}: reads the table {table}, which requires.tables does not name")),
+            );
         }
     };
     for check in module.checks.iter().filter(|check| check.rule.is_none()) {

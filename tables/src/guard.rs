@@ -1,6 +1,7 @@
 //! What a statement may do: read tables, call functions, nothing else. The authorizer is asked while a statement is
 //! prepared, so a refused one never runs.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -15,7 +16,10 @@ const PERMITTED_PRAGMAS: [&str; 3] = ["table_info", "table_xinfo", "function_lis
 /// The last refusal, for the error message.
 pub(crate) type Refusal = Arc<Mutex<Option<String>>>;
 
-pub(crate) fn install(connection: &Connection, refusal: &Refusal) -> rusqlite::Result<()> {
+/// The tables that were read by what was prepared so far, by the names that SQLite made out, in lower case.
+pub(crate) type TablesRead = Arc<Mutex<BTreeSet<String>>>;
+
+pub(crate) fn install(connection: &Connection, refusal: &Refusal, tables_read: &TablesRead) -> rusqlite::Result<()> {
     let limits = [
         (Limit::SQLITE_LIMIT_ATTACHED, 0),
         (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
@@ -34,12 +38,18 @@ pub(crate) fn install(connection: &Connection, refusal: &Refusal) -> rusqlite::R
     for (limit, value) in limits {
         connection.set_limit(limit, value)?;
     }
-    let refusal = Arc::clone(refusal);
-    connection.authorizer(Some(move |context: AuthContext<'_>| match refused(&context.action) {
-        None => Authorization::Allow,
-        Some(what) => {
-            refusal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
-            Authorization::Deny
+    let (refusal, tables_read) = (Arc::clone(refusal), Arc::clone(tables_read));
+    connection.authorizer(Some(move |context: AuthContext<'_>| {
+        if let AuthAction::Read { table_name, .. } = &context.action {
+            let mut tables = tables_read.lock().unwrap_or_else(PoisonError::into_inner);
+            tables.insert(table_name.to_ascii_lowercase());
+        }
+        match refused(&context.action) {
+            None => Authorization::Allow,
+            Some(what) => {
+                refusal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
+                Authorization::Deny
+            }
         }
     }))
 }

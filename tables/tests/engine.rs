@@ -100,6 +100,24 @@ fn the_shape_of_a_table_may_be_asked_for() {
 }
 
 #[test]
+fn the_tables_of_a_statement_are_those_that_sqlite_reads() {
+    let root = root();
+    let engine = engine(&root, Limits::default());
+    for (sql, expected) in [
+        ("SELECT count(*) FROM [Processes]", &["processes"][..]),
+        (
+            "SELECT 1 FROM main.'processes' p JOIN (users u JOIN \"groups\" g USING (gid)) x",
+            &["groups", "processes", "users"],
+        ),
+        ("WITH users AS (SELECT 1 AS x FROM main.processes) SELECT x FROM users", &["processes"]),
+        ("SELECT 1 FROM processes WINDOW processes AS (ORDER BY pid)", &["processes"]),
+        ("SELECT value FROM json_each('[1]')", &[]),
+    ] {
+        assert_eq!(engine.check(sql).unwrap().tables, expected, "{sql}");
+    }
+}
+
+#[test]
 fn two_statements_and_none_are_refused() {
     assert!(matches!(ask("SELECT 1; SELECT 2"), Err(Error::Syntax(_))));
     assert!(matches!(ask("   "), Err(Error::Syntax(_))));
