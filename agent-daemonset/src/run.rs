@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub struct FinishedRun {
     /// What the run found; every fact is in `added`.
     pub envelope: Envelope,
-    /// Fact tables that could not be read: what the server knows of them still holds.
+    /// Fact tables that could not be read, or in part only: what the server knows of them still holds.
     pub unread_tables: Vec<String>,
 }
 

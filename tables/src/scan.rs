@@ -28,7 +28,7 @@ const MAX_JOINED_BYTES: usize = 1_000;
 /// What the findings of one module may take: a result of more than 8 MiB is not taken.
 const MAX_FINDINGS_BYTES: usize = 2 << 20;
 /// Facts of one module on one asset, and what they may take.
-const MAX_FACTS: usize = 50_000;
+pub const MAX_FACTS: usize = 50_000;
 const MAX_FACTS_BYTES: usize = 5 << 20;
 /// The longest key of a fact in a result; where one is longer, texts of the row are shortened to so much.
 const MAX_KEY_BYTES: usize = 8_000;
@@ -68,7 +68,7 @@ pub struct ModuleRun {
     pub envelope: Envelope,
     /// The facts as they are now; keep them once the server acknowledged the envelope.
     pub facts: PreviousFacts,
-    /// Fact tables that could not be read: what was acknowledged of them still holds.
+    /// Fact tables that could not be read, or in part only: what was acknowledged of them still holds.
     pub unread_tables: Vec<String>,
 }
 
@@ -122,7 +122,7 @@ pub fn run_module(engine: &Engine, module: &Module, order: Order) -> ModuleRun {
         (_, _, true) => RunStatus::Partial,
         _ => RunStatus::Succeeded,
     };
-    let unread_tables = facts.unreadable.iter().cloned().collect();
+    let unread_tables = facts.unreadable.union(&facts.partial).cloned().collect();
     let (changes, now) = facts.against(order.previous.unwrap_or_default());
     let envelope = Envelope {
         run_id: order.run_id,
@@ -363,6 +363,9 @@ impl Run<'_> {
                 }
                 Ok(answer) => {
                     collected.size_bytes += answer.size_bytes();
+                    if matches!(gap_of(&answer), Some((Gap::Unread, _))) {
+                        collected.partial.insert(collect.table.clone());
+                    }
                     for row in answer.rows {
                         let row: Row = answer.columns.iter().cloned().zip(row.iter().map(clean)).collect();
                         let fact = with_short_key(Fact::new(collect.table.clone(), &collect.key, row), &collect.key);
@@ -398,28 +401,29 @@ struct Collected {
     facts: BTreeMap<String, Fact>,
     size_bytes: usize,
     unreadable: BTreeSet<String>,
+    /// Tables of which a part was read: what is seen is there, what is not seen may be.
+    partial: BTreeSet<String>,
 }
 
 impl Collected {
     fn against(mut self, previous: PreviousFacts) -> (Facts, PreviousFacts) {
         self.facts.retain(|_, fact| !self.unreadable.contains(&fact.table));
         let base = (!previous.snapshot.is_empty()).then_some(previous.snapshot);
-        let (kept, seen): (BTreeMap<String, String>, BTreeMap<String, String>) =
-            previous.hashes.into_iter().partition(|(_, table)| self.unreadable.contains(table));
-        let kept = if base.is_some() { kept } else { BTreeMap::new() };
-        let mut hashes = kept;
-        hashes.extend(self.facts.iter().map(|(hash, fact)| (hash.clone(), fact.table.clone())));
+        let known = if base.is_some() { previous.hashes } else { BTreeMap::new() };
+        let mut hashes: BTreeMap<String, String> =
+            self.facts.iter().map(|(hash, fact)| (hash.clone(), fact.table.clone())).collect();
+        let mut removed = Vec::new();
+        for (hash, table) in known.iter().filter(|(hash, _)| !self.facts.contains_key(*hash)) {
+            let may_be_there = self.unreadable.contains(table) || self.partial.contains(table);
+            if may_be_there && hashes.len() < MAX_FACTS {
+                hashes.insert(hash.clone(), table.clone());
+            } else {
+                removed.push(FactRef { table: table.clone(), hash: hash.clone() });
+            }
+        }
         let snapshot = snapshot_id(hashes.keys().map(String::as_str));
-        let removed = match base {
-            Some(_) => seen
-                .iter()
-                .filter(|(hash, _)| !self.facts.contains_key(*hash))
-                .map(|(hash, table)| FactRef { table: table.clone(), hash: hash.clone() })
-                .collect(),
-            None => Vec::new(),
-        };
-        let is_new = |hash: &String| base.is_none() || !seen.contains_key(hash);
-        let added = self.facts.into_iter().filter(|(hash, _)| is_new(hash)).map(|(_, fact)| fact).collect();
+        let added =
+            self.facts.into_iter().filter(|(hash, _)| !known.contains_key(hash)).map(|(_, fact)| fact).collect();
         (Facts { base, snapshot: snapshot.clone(), added, removed }, PreviousFacts { snapshot, hashes })
     }
 }
@@ -564,6 +568,19 @@ mod tests {
         let (third, again) = collected(&["a", "b"]).against(known.clone());
         assert!(third.is_unchanged());
         assert_eq!(again, known);
+    }
+
+    #[test]
+    fn what_is_not_seen_of_a_table_that_is_read_in_part_has_not_gone() {
+        let (_, known) = collected(&["a", "b"]).against(PreviousFacts::default());
+        let part = Collected { partial: BTreeSet::from(["packages".to_owned()]), ..collected(&["b", "c"]) };
+        let (changes, now) = part.against(known.clone());
+        assert!(changes.removed.is_empty());
+        assert_eq!(changes.added, [fact("c")]);
+        assert_eq!(now.hashes.len(), 3);
+        // Once the whole is read again, what has gone is told.
+        let (changes, _) = collected(&["b", "c"]).against(now);
+        assert_eq!((changes.added.len(), changes.removed.len()), (0, 1));
     }
 
     #[test]

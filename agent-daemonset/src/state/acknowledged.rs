@@ -8,6 +8,7 @@ use catalog::envelope::{Envelope, Facts};
 use catalog::facts::{FactRef, snapshot_id};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tables::scan::MAX_FACTS;
 
 use super::{Error, StateDir};
 use crate::run::FinishedRun;
@@ -108,7 +109,7 @@ pub fn outgoing(run: FinishedRun, base: Option<&Acknowledged>) -> Outgoing {
         if facts.contains_key(hash) {
             continue;
         }
-        if unread_tables.contains(table) {
+        if unread_tables.contains(table) && facts.len() < MAX_FACTS {
             // Not seen is not gone.
             facts.insert(hash.clone(), table.clone());
         } else {
@@ -190,6 +191,14 @@ mod tests {
         let second = outgoing(run(&[("users", "a")], &["packages"]), Some(&first.after));
         assert!(second.envelope.facts.removed.is_empty());
         assert_eq!(second.after.snapshot, first.after.snapshot);
+    }
+
+    #[test]
+    fn a_table_that_was_read_in_part_gains_what_is_new_and_loses_nothing() {
+        let first = outgoing(run(&[("users", "a"), ("users", "b")], &[]), None);
+        let second = outgoing(run(&[("users", "b"), ("users", "c")], &["users"]), Some(&first.after));
+        assert_eq!((second.envelope.facts.added.len(), second.envelope.facts.removed.len()), (1, 0));
+        assert_eq!(second.after.facts.len(), 3);
     }
 
     #[test]
