@@ -576,3 +576,21 @@ fn a_root_that_does_not_exist_is_named() {
     assert!(error.to_string().contains("/nothing/here"), "{error}");
     assert!(!Path::new("/nothing/here").exists());
 }
+
+#[test]
+fn a_configuration_of_sshd_that_is_no_file_decides_nothing() {
+    let check =
+        "SELECT value AS resource FROM sshd_effective_config WHERE keyword = 'permitrootlogin' AND value = 'yes'";
+    let applies = Some("SELECT 1 FROM sshd_effective_config LIMIT 1");
+    let dangling = Made::new().with("/usr/sbin/sshd", "").with_link("/etc/ssh/sshd_config", "nowhere");
+    let folder = Made::new().with("/usr/sbin/sshd", "").with("/etc/ssh/sshd_config/x", "");
+    for host in [dangling, folder] {
+        for applies in [applies, None] {
+            let decided = run_of(&host, check, applies).envelope.checks[0].clone();
+            assert_eq!(decided.verdict, Verdict::Error);
+            assert!(decided.message.unwrap().contains("leads to no file"));
+        }
+    }
+    let linked = Made::new().with("/etc/ssh/own", "PermitRootLogin yes\n").with_link("/etc/ssh/sshd_config", "own");
+    assert_eq!(run_of(&linked, check, applies).envelope.checks[0].verdict, Verdict::Fail);
+}
