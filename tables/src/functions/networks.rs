@@ -1,6 +1,6 @@
 //! Functions of addresses: `inet_aton`, `in_cidr_block`, `community_id_v1`.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use rusqlite::functions::Context;
@@ -18,12 +18,37 @@ const ICMP_V6_PAIRS: [(u16, u16); 6] = [(128, 129), (130, 131), (133, 134), (135
 
 pub(super) fn register(connection: &Connection) -> Result<()> {
     connection.create_scalar_function("inet_aton", 1, PURE, |context| {
-        let address = text(context, 0).and_then(|text| text.parse::<Ipv4Addr>().ok());
-        Ok(address.map(|address| i64::from(u32::from(address))))
+        Ok(text(context, 0).and_then(|text| inet_aton(&text)).map(i64::from))
     })?;
     connection.create_scalar_function("in_cidr_block", 2, PURE, in_cidr_block)?;
     connection.create_scalar_function("community_id_v1", 5, PURE, community_id)?;
     connection.create_scalar_function("community_id_v1", 6, PURE, community_id)
+}
+
+/// An address as `inet_aton(3)` reads it: one to four numbers, decimal, octal (`010`) or hexadecimal (`0x10`), of which the
+/// last fills what is left of the 32 bits.
+fn inet_aton(text: &str) -> Option<u32> {
+    let numbers: Vec<u32> = text.trim_end().split('.').take(5).map(c_number).collect::<Option<_>>()?;
+    let (last, first) = numbers.split_last()?;
+    let left_bits = 8 * 4_usize.checked_sub(first.len()).filter(|left| *left > 0)?;
+    if first.iter().any(|number| *number > 255) || u64::from(*last) >= (1_u64 << left_bits) {
+        return None;
+    }
+    let leading = first.iter().fold(0_u64, |all, number| (all << 8) | u64::from(*number));
+    u32::try_from((leading << left_bits) | u64::from(*last)).ok()
+}
+
+fn c_number(text: &str) -> Option<u32> {
+    let (digits, base) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
+        None => (text, 10),
+    };
+    // A sign would be read as well.
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    u32::from_str_radix(digits, base).ok()
 }
 
 /// `in_cidr_block(block, address)`: whether the address lies in the block, its first and last address included. An address

@@ -165,7 +165,7 @@ fn compile(pattern: &str) -> std::result::Result<Pattern, Box<dyn std::error::Er
     if pattern.len() > MAX_SOURCE_BYTES {
         return Err("the pattern is too long".into());
     }
-    let translated = with_classes_of_ascii(pattern);
+    let translated = translated(pattern);
     if let Ok(plain) = super::compile(&translated) {
         return Ok(Pattern::Plain(plain));
     }
@@ -181,39 +181,77 @@ fn compile(pattern: &str) -> std::result::Result<Pattern, Box<dyn std::error::Er
         .map_err(|error| format!("the pattern is not a regular expression: {error}").into())
 }
 
-/// `\w` and `\d` stand for letters and digits of ASCII, as in osquery's dialect; those of Unicode would also make `\w{40,}` a
-/// pattern of a megabyte.
-fn with_classes_of_ascii(pattern: &str) -> String {
+/// Where a set (`[a-z]`) is read: what a `-` that comes next would mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InSet {
+    /// A letter: nothing stands before it that could begin a range.
+    Start,
+    /// A range, from the letter before it.
+    Letter,
+    /// The end of the range that has begun.
+    Range,
+}
+
+impl InSet {
+    /// What follows a letter.
+    fn after_letter(self) -> Self {
+        if self == InSet::Range { InSet::Start } else { InSet::Letter }
+    }
+}
+
+/// The pattern in the dialect of the crate `regex`. `\w` and `\d` stand for letters and digits of ASCII, as in osquery's
+/// dialect; those of Unicode would also make `\w{40,}` a pattern of a megabyte. `&&`, `--`, `~~` and `[` within a set are
+/// letters, not operations with sets.
+fn translated(pattern: &str) -> String {
     const WORD: &str = "0-9A-Za-z_";
     const DIGIT: &str = "0-9";
     let mut translated = String::with_capacity(pattern.len());
     let mut letters = pattern.chars().peekable();
-    let mut is_in_set = false;
+    let mut set: Option<InSet> = None;
     while let Some(letter) = letters.next() {
-        match (letter, is_in_set) {
-            ('\\', _) => match (letters.next(), is_in_set) {
-                (Some('w'), true) => translated.push_str(WORD),
-                (Some('d'), true) => translated.push_str(DIGIT),
-                (Some('w'), false) => translated.extend(["[", WORD, "]"]),
-                (Some('d'), false) => translated.extend(["[", DIGIT, "]"]),
-                (Some('W'), false) => translated.extend(["[^", WORD, "]"]),
-                (Some('D'), false) => translated.extend(["[^", DIGIT, "]"]),
-                (escaped, _) => {
+        set = match (letter, set) {
+            ('\\', Some(at)) => match letters.next() {
+                Some('w') => {
+                    translated.push_str(WORD);
+                    Some(InSet::Start)
+                }
+                Some('d') => {
+                    translated.push_str(DIGIT);
+                    Some(InSet::Start)
+                }
+                escaped => {
                     translated.push('\\');
                     translated.extend(escaped);
+                    let is_class = matches!(escaped, Some('W' | 'D' | 's' | 'S'));
+                    Some(if is_class { InSet::Start } else { at.after_letter() })
                 }
             },
-            ('[', false) => {
-                is_in_set = true;
+            ('\\', None) => {
+                match letters.next() {
+                    Some('w') => translated.extend(["[", WORD, "]"]),
+                    Some('d') => translated.extend(["[", DIGIT, "]"]),
+                    Some('W') => translated.extend(["[^", WORD, "]"]),
+                    Some('D') => translated.extend(["[^", DIGIT, "]"]),
+                    escaped => {
+                        translated.push('\\');
+                        translated.extend(escaped);
+                    }
+                }
+                None
+            }
+            ('[', None) => {
                 translated.push('[');
                 // `[]a]` and `[^]a]` hold a bracket.
                 translated.extend(letters.next_if_eq(&'^'));
                 if letters.next_if_eq(&']').is_some() {
                     translated.push_str("\\]");
+                    Some(InSet::Letter)
+                } else {
+                    Some(InSet::Start)
                 }
             }
             // `[:alpha:]`, with a bracket of its own.
-            ('[', true) if letters.peek() == Some(&':') => {
+            ('[', Some(_)) if letters.peek() == Some(&':') => {
                 translated.push('[');
                 for letter in letters.by_ref() {
                     translated.push(letter);
@@ -221,14 +259,29 @@ fn with_classes_of_ascii(pattern: &str) -> String {
                         break;
                     }
                 }
+                Some(InSet::Start)
             }
-            ('[', true) => translated.push_str("\\["),
-            (']', true) => {
-                is_in_set = false;
+            (']', Some(_)) => {
                 translated.push(']');
+                None
             }
-            (other, _) => translated.push(other),
-        }
+            ('-', Some(at)) if letters.peek() == Some(&']') && at != InSet::Range => {
+                translated.push('-');
+                Some(at)
+            }
+            ('-', Some(InSet::Letter)) => {
+                translated.push('-');
+                Some(InSet::Range)
+            }
+            ('[' | '-' | '&' | '~', Some(at)) => {
+                translated.extend(['\\', letter]);
+                Some(at.after_letter())
+            }
+            (other, at) => {
+                translated.push(other);
+                at.map(InSet::after_letter)
+            }
+        };
     }
     translated
 }
@@ -252,8 +305,23 @@ mod tests {
             (r"[[]a", r"[\[]a"),
             ("a\\", "a\\"),
         ] {
-            assert_eq!(with_classes_of_ascii(pattern), expected, "{pattern}");
+            assert_eq!(translated(pattern), expected, "{pattern}");
         }
+        for (pattern, expected) in [
+            ("[a&&b]", r"[a\&\&b]"),
+            ("[a~~b]", r"[a\~\~b]"),
+            ("[a-z--9]", r"[a-z\--9]"),
+            ("[+--]", r"[+-\-]"),
+            ("[--/]x", r"[\--/]x"),
+            ("[a-z-]", "[a-z-]"),
+            (r"[\w-.]", r"[0-9A-Za-z_\-.]"),
+            ("a&&b--c", "a&&b--c"),
+        ] {
+            assert_eq!(translated(pattern), expected, "{pattern}");
+        }
+        let holds = |pattern: &str, text: &str| compile(pattern).is_ok_and(|one| one.is_match(text).unwrap_or(false));
+        assert!(holds("^[a&&b]$", "&") && holds("^[a&&b]$", "a"));
+        assert!(holds("^[a-z--9]$", "/") && holds("^[+--]$", ",") && !holds("^[+--]$", "a"));
         assert!(compile(r"(\w{40,})").is_ok_and(|pattern| pattern.is_match(&"a".repeat(40)).unwrap_or(false)));
         assert!(matches!(compile(r"^a(?!b)"), Ok(Pattern::Looking(_))));
     }
