@@ -1,7 +1,7 @@
 //! What a table may touch while it is read: the host's files below its root, the kernel's proc and sys where they belong
 //! to that root, and the conditions of the query. All reading goes through here, so that the budget sees every byte.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::kept::KeptRows;
 use crate::paths;
-use crate::posix::{FileExt, MetadataExt};
+use crate::posix::{FileExt, MetadataExt, OsStrExt};
 use crate::processes;
 use crate::root::{self, Entry, Follow, Metadata, Root};
 use crate::schema::Table;
@@ -559,10 +559,13 @@ impl Lines {
     }
 }
 
-impl Iterator for Lines {
-    type Item = String;
+impl Lines {
+    /// The lines of a list of paths, each as [`paths::display`] writes it, so that a file is compared with it.
+    pub fn shown_paths(mut self) -> impl Iterator<Item = String> {
+        std::iter::from_fn(move || self.next_bytes().map(|line| paths::display(Path::new(OsStr::from_bytes(&line)))))
+    }
 
-    fn next(&mut self) -> Option<String> {
+    fn next_bytes(&mut self) -> Option<Vec<u8>> {
         let read = self.read();
         let mut line = self.scan.found(&self.path, read).filter(|line| !line.is_empty())?;
         if line.last() == Some(&b'\n') {
@@ -571,7 +574,15 @@ impl Iterator for Lines {
         if line.last() == Some(&b'\r') {
             line.pop();
         }
-        Some(lossy(line))
+        Some(line)
+    }
+}
+
+impl Iterator for Lines {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        self.next_bytes().map(lossy)
     }
 }
 

@@ -110,6 +110,7 @@ fn a_name_that_is_not_utf8_hides_no_file() {
         "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n",
     )
     .unwrap();
+    let host = host.with("/var/lib/dpkg/info/odd.list", b"/.\n/tmp/.x\xff\n");
     let engine = host.image();
     let lines = |sql: &str| made::lines(&made::ask(&engine, sql));
     assert_eq!(
@@ -121,6 +122,10 @@ fn a_name_that_is_not_utf8_hides_no_file() {
     assert_eq!(lines("SELECT count(*) FROM file f JOIN hash h ON h.path = f.path WHERE f.path GLOB '/tmp/.x*'"), ["2"]);
     assert_eq!(lines(r"SELECT path FROM file WHERE path GLOB '/tmp/.x\xff*'"), [r"/tmp/.x\xff"]);
     assert_eq!(lines("SELECT DISTINCT path FROM user_ssh_keys"), [r"/home/bob/.ssh/id_rsa\xff"]);
+    // A list of a package's files names the file by the same text.
+    let listed =
+        "SELECT p.package FROM file f JOIN deb_package_files p ON p.path = f.path WHERE f.path GLOB '/tmp/.x*'";
+    assert_eq!(lines(listed), ["odd"]);
     let lost = made::ask(&engine, "SELECT 1 FROM file WHERE path = '/tmp/.x' || char(65533)");
     assert!(lost.rows.is_empty() && lost.warnings[0].message.contains("letters of this name are lost"));
 }

@@ -37,6 +37,7 @@ fn rows(scan: &Scan) -> Rows {
                 let admindir = admindir.clone();
                 Some(
                     lines
+                        .shown_paths()
                         .filter(|path| path != "/.")
                         .map(move |path| row! { package: package.as_str(), path, admindir: admindir.as_str() }),
                 )

@@ -1,7 +1,12 @@
 //! `rpm_package_files`: which package a file belongs to, and what it looked like when it was installed.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use super::rpm::{self, Header, tag};
 use crate::constraints::Operator;
+use crate::paths;
+use crate::posix::OsStrExt;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
@@ -64,8 +69,8 @@ fn parse(bytes: &[u8], packages: &[String], paths: &[String]) -> (Vec<Row>, bool
         let (user, group, digest) = (users.next(), groups.next(), digests.next());
         let path = format!(
             "{}{}",
-            String::from_utf8_lossy(folder.copied().unwrap_or_default()),
-            String::from_utf8_lossy(name)
+            paths::display(Path::new(OsStr::from_bytes(folder.copied().unwrap_or_default()))),
+            paths::display(Path::new(OsStr::from_bytes(name)))
         );
         if !paths.is_empty() && !paths.contains(&path) {
             continue;

@@ -31,7 +31,7 @@ fn rows(scan: &Scan) -> Rows {
                 if !wanted.is_empty() && !wanted.contains(&package) {
                     return None;
                 }
-                Some(scan.lines(&list)?.filter_map(move |line| parse(&line, &package)))
+                Some(scan.lines(&list)?.shown_paths().filter_map(move |line| parse(&line, &package)))
             })
             .flatten(),
     )
