@@ -285,6 +285,14 @@ fn the_registry_is_one_tree() {
         image.ask(r"SELECT name, data FROM registry WHERE key = 'HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Run' AND name = '(Default)'"),
         ["(Default)|ignored"]
     );
+    let run = image.ask(r"SELECT name, data FROM registry WHERE key = 'HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Run' AND name = '(Default)'");
+    for more in [
+        r"key LIKE '%\Run' AND key LIKE 'HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\%'",
+        r"key LIKE '%\Run' AND path LIKE 'HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Run\%'",
+    ] {
+        let narrowed = image.ask(&format!("SELECT name, data FROM registry WHERE {more} AND name = '(Default)'"));
+        assert!(!narrowed.is_empty() && narrowed == run, "{more}: {narrowed:?}");
+    }
     assert!(image.ask(r"SELECT * FROM registry WHERE key = 'HKEY_LOCAL_MACHINE\SOFTWARE\..\x'").is_empty());
 }
 

@@ -46,11 +46,18 @@ fn asked_for(scan: &Scan) -> Option<(Pattern, bool)> {
     if let Some(path) = first("path", Operator::Equals) {
         return Pattern::exact(&path).parents().map(|pattern| (pattern, true));
     }
-    if let Some(key) = first("key", Operator::Like) {
-        return Some((Pattern::like(&key), false));
+    // Of several patterns the one that leaves the least open; of the key none that leaves all open.
+    let narrowest = |column| scan.texts(column, Operator::Like).into_iter().max_by_key(|text| fixed_bytes(text));
+    let (key, path) = (narrowest("key"), narrowest("path"));
+    match (key, path) {
+        (Some(key), path) if path.is_none() || fixed_bytes(&key) > 0 => Some((Pattern::like(&key), false)),
+        (_, path) => Pattern::like(&path?).parents().map(|pattern| (pattern, true)),
     }
-    let path = first("path", Operator::Like)?;
-    Pattern::like(&path).parents().map(|pattern| (pattern, true))
+}
+
+/// How much of a pattern stands before its first wildcard.
+fn fixed_bytes(pattern: &str) -> usize {
+    pattern.find('%').unwrap_or(pattern.len())
 }
 
 /// The rows of a key, one at a time: values can be large, and there can be many.
