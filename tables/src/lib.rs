@@ -32,6 +32,7 @@ mod logins;
 mod memory;
 mod netlink;
 mod nftables;
+mod nss;
 mod osquery;
 mod own;
 mod paths;

@@ -328,13 +328,13 @@ fn passwords_that_are_tried_first_are_found_and_no_digest_is_shown() {
             "/etc/shadow",
             concat!(
                 "root:*:19000:0:99999:7:::\n",
-                "ada:$6$saltsalt$FZ4KTSPbOoewdFOzLTU0/j13.9Gf1W5JeHSGeB7kmsbfzaAwcdhuwJcM1eoRG2wTj1rpQQqQm2u13IHdFpgo2/:19500:::::\n",
-                "bob:$y$j9T$abcdefghijklmnopqrstu.$hOANHDeGzVqYWWF39eSAyrD8x5H0MAysFIUjoO4ZXUC:19500:::::\n",
-                "cy:$5$saltsalt$myjXcpMpE2Ofk7fj9hqyNYSn6lmWG4Mqnjx.KIRRr4/:19500:::::\n",
-                "dee:$5$saltsalt$38QJlbbyxZ7Je7WEM1INhK/kmG8nJg9JoaQRUREQ145:19500:::::\n",
-                "eve:$6$saltsalt$qkTgsCrWMTAS9gBGcf9W60sFfH.hU0oTCAOJjhbz5tSp/sU3/xXZK4OFwCtq8lIIdpJ6CatVdOTSHKp97TPkt/:19500:::::\n",
-                "fay:$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/:19500:::::\n",
-                "gus:!$y$j9T$abcdefghijklmnopqrstu.$hOANHDeGzVqYWWF39eSAyrD8x5H0MAysFIUjoO4ZXUC:19500:::::\n",
+                "ada:$6$saltsalt$FZ4KTSPbOoewdFOzLTU0/j13.9Gf1W5JeHSGeB7kmsbfzaAwcdhuwJcM1eoRG2wTj1rpQQqQm2u13IHdFpgo2/:19500::::::\n",
+                "bob:$y$j9T$abcdefghijklmnopqrstu.$hOANHDeGzVqYWWF39eSAyrD8x5H0MAysFIUjoO4ZXUC:19500::::::\n",
+                "cy:$5$saltsalt$myjXcpMpE2Ofk7fj9hqyNYSn6lmWG4Mqnjx.KIRRr4/:19500::::::\n",
+                "dee:$5$saltsalt$38QJlbbyxZ7Je7WEM1INhK/kmG8nJg9JoaQRUREQ145:19500::::::\n",
+                "eve:$6$saltsalt$qkTgsCrWMTAS9gBGcf9W60sFfH.hU0oTCAOJjhbz5tSp/sU3/xXZK4OFwCtq8lIIdpJ6CatVdOTSHKp97TPkt/:19500::::::\n",
+                "fay:$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/:19500::::::\n",
+                "gus:!$y$j9T$abcdefghijklmnopqrstu.$hOANHDeGzVqYWWF39eSAyrD8x5H0MAysFIUjoO4ZXUC:19500::::::\n",
             ),
         )
         .with("/srv/breached.txt", "one\nkqx-71-breach\r\ntwo\n");

@@ -1,8 +1,9 @@
 //! `shadow`: the state and age of passwords from `/etc/shadow` (`shadow(5)`). The digest itself is never shown.
 
+use crate::accounts::{self, Shadow};
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
-use crate::value::{Row, Value};
+use crate::value::Row;
 
 table! {
     /// State and age of local passwords.
@@ -21,32 +22,23 @@ table! {
 }
 
 fn rows(scan: &Scan) -> Rows {
-    Box::new(scan.lines("/etc/shadow").into_iter().flatten().filter_map(|line| parse(&line)))
+    Box::new(accounts::each_shadow(scan).map(describe))
 }
 
-fn parse(line: &str) -> Option<Row> {
-    let fields: Vec<&str> = line.split(':').collect();
-    let [username, password, last_change, min, max, warning, inactive, expire, ..] = fields[..] else { return None };
-    if username.is_empty() || username.starts_with(['+', '-', '#']) {
-        return None;
+/// A limit that is not set is -1, as in osquery.
+fn describe(shadow: Shadow) -> Row {
+    row! {
+        password_status: status(&shadow.password),
+        hash_alg: algorithm(&shadow.password),
+        last_change: shadow.last_change,
+        min: shadow.min,
+        max: shadow.max,
+        warning: shadow.warning,
+        inactive: shadow.inactive,
+        expire: shadow.expire,
+        flag: shadow.flag,
+        username: shadow.name,
     }
-    Some(row! {
-        password_status: status(password),
-        hash_alg: algorithm(password),
-        last_change: number(last_change),
-        min: number(min),
-        max: number(max),
-        warning: number(warning),
-        inactive: number(inactive),
-        expire: number(expire),
-        flag: number(fields.get(8).copied().unwrap_or_default()),
-        username,
-    })
-}
-
-/// An empty field means "not set", which osquery shows as -1 for the limits.
-fn number(field: &str) -> Value {
-    field.trim().parse::<i64>().map_or(Value::Integer(-1), Value::Integer)
 }
 
 fn status(password: &str) -> &'static str {
@@ -73,7 +65,7 @@ fn algorithm(password: &str) -> String {
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn fuzz(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    text.lines().filter_map(parse).count();
+    text.lines().filter_map(accounts::parse_shadow).map(describe).count();
 }
 
 #[cfg(test)]
@@ -96,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_digest_is_in_no_cell() {
-        let row = parse("root:$6$salt$digest:19000:0:99999:7:::").unwrap();
+        let row = describe(accounts::parse_shadow("root:$6$salt$digest:19000:0:99999:7:::").unwrap());
         assert!(row.0.iter().all(|cell| !cell.to_string().contains("digest")));
     }
 }
