@@ -46,6 +46,7 @@ mod root;
 mod row_ids;
 pub mod scan;
 mod schema;
+mod shell_glob;
 mod sockets;
 mod trim;
 mod units;

@@ -35,3 +35,59 @@ fn a_line_that_glibc_leaves_out_is_said() {
         assert_eq!(messages, [format!("line {line} of {file} is no entry as the C library reads it, and is left out")]);
     }
 }
+
+#[test]
+fn settings_of_sshd_are_what_it_prints_itself() {
+    let host = Made::new()
+        .with(
+            "/etc/ssh/sshd_config",
+            "Include \"/etc/ssh/my conf.d/*.conf\" /etc/ssh/absent.conf\n\"PermitRootLogin\" yes\nX11Forwarding n\"o\"\n\
+             AllowUsers ada 'bob'\nAcceptEnv LANG LC_*\nSetEnv A=1\nSetEnv B=2\nListenAddress 10.0.0.1\n\
+             ListenAddress [::1]:80\nPort 22\nPort 2222\n",
+        )
+        .with("/etc/ssh/my conf.d/10-own.conf", "MaxAuthTries = 3\n")
+        // Neither `glob` nor sshd sees it.
+        .with("/etc/ssh/my conf.d/.00-hidden.conf", "PermitRootLogin no\nMaxAuthTries 1\n");
+    let engine = host.image();
+    let value = |keyword: &str| {
+        let found = ask(&engine, &format!("SELECT value FROM sshd_effective_config WHERE keyword = '{keyword}'"));
+        assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+        lines(&found).join(" ")
+    };
+    for (keyword, expected) in [
+        ("permitrootlogin", "yes"),
+        ("x11forwarding", "no"),
+        ("maxauthtries", "3"),
+        ("allowusers", "ada bob"),
+        ("acceptenv", "LANG LC_*"),
+        ("setenv", "A=1"),
+        ("listenaddress", "10.0.0.1:22 10.0.0.1:2222 [::1]:80"),
+        ("hostkey", "/etc/ssh/ssh_host_rsa_key /etc/ssh/ssh_host_ecdsa_key /etc/ssh/ssh_host_ed25519_key"),
+        ("modulifile", "/etc/ssh/moduli"),
+    ] {
+        assert_eq!(value(keyword), expected, "{keyword}");
+    }
+    assert!(value("hostkeyalgorithms").starts_with("ssh-ed25519-cert"));
+    let defaults = Made::new().with("/etc/ssh/sshd_config", "");
+    let printed = "SELECT value FROM sshd_effective_config WHERE keyword IN ('listenaddress', 'permitrootlogin')";
+    assert_eq!(lines(&ask(&defaults.image(), printed)), ["[::]:22", "0.0.0.0:22", "without-password"]);
+}
+
+#[test]
+fn a_configuration_that_sshd_refuses_is_said() {
+    let broken = Made::new().with("/etc/ssh/sshd_config", "PermitRootLogin no\nBanner \"/etc/issue\nUsePAM\n");
+    let linked = Made::new().with_link("/etc/ssh/sshd_config", "/nowhere");
+    let folder = Made::new().with("/etc/ssh/sshd_config/x", "");
+    let without = Made::new().with("/usr/sbin/sshd", "");
+    let included = Made::new().with("/etc/ssh/sshd_config", "Include x/*\n").with("/etc/ssh/x/folder/y", "");
+    for (host, expected) in [
+        (broken, "line 2 of /etc/ssh/sshd_config has a quote that is not closed: sshd does not start with it"),
+        (linked, "/etc/ssh/sshd_config cannot be read as a file, and sshd does not start without it"),
+        (folder, "/etc/ssh/sshd_config cannot be read as a file, and sshd does not start without it"),
+        (without, "/etc/ssh/sshd_config cannot be read as a file, and sshd does not start without it"),
+        (included, "/etc/ssh/x/folder cannot be read as a file, and sshd does not start without it"),
+    ] {
+        let found = ask(&host.image(), "SELECT value FROM sshd_effective_config WHERE keyword = 'permitrootlogin'");
+        assert_eq!(found.warnings.first().map(|warning| warning.message.as_str()), Some(expected));
+    }
+}

@@ -190,7 +190,7 @@ fn the_ssh_server_is_read_as_it_would_read_itself() {
         image
             .ask(&format!("SELECT value, source FROM sshd_effective_config WHERE keyword = '{keyword}' ORDER BY value"))
     };
-    assert_eq!(value("permitrootlogin"), ["prohibit-password|/etc/ssh/sshd_config.d/50-x.conf"]);
+    assert_eq!(value("permitrootlogin"), ["without-password|/etc/ssh/sshd_config.d/50-x.conf"]);
     assert_eq!(value("x11forwarding"), ["yes|/etc/ssh/sshd_config"]);
     assert_eq!(value("banner"), ["none|default"]);
     assert_eq!(value("usedns"), ["no|default"]);

@@ -21,6 +21,7 @@ pub(crate) mod rdp_endpoints;
 pub(crate) mod ssh_endpoints;
 mod sshd_defaults;
 pub(crate) mod sshd_effective_config;
+mod sshd_words;
 pub(crate) mod sysctl_configured;
 pub(crate) mod systemd_timers;
 mod tls;

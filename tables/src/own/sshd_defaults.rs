@@ -2,7 +2,7 @@
 //! configuration file.
 
 /// Keywords that may be given more than once; every value counts.
-pub(super) const ACCUMULATED: [&str; 11] = [
+pub(super) const ACCUMULATED: [&str; 10] = [
     "acceptenv",
     "allowgroups",
     "allowusers",
@@ -12,12 +12,31 @@ pub(super) const ACCUMULATED: [&str; 11] = [
     "hostkey",
     "listenaddress",
     "port",
-    "setenv",
     "subsystem",
+];
+
+/// Keywords that are printed once for each of their words.
+pub(super) const ONE_A_WORD: [&str; 6] =
+    ["acceptenv", "allowgroups", "allowusers", "denygroups", "denyusers", "setenv"];
+
+/// Keywords whose value is one of a few names, in whatever letters.
+pub(super) const IN_SMALL_LETTERS: [&str; 8] = [
+    "addressfamily",
+    "allowstreamlocalforwarding",
+    "allowtcpforwarding",
+    "compression",
+    "gatewayports",
+    "ignorerhosts",
+    "permitrootlogin",
+    "permittunnel",
 ];
 
 /// Keywords whose value is a duration.
 pub(super) const DURATIONS: [&str; 2] = ["clientaliveinterval", "logingracetime"];
+
+/// The keys that sshd looks for where no `HostKey` is set.
+pub(super) const HOST_KEYS: [&str; 3] =
+    ["/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ed25519_key"];
 
 pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("addressfamily", "any"),
@@ -52,6 +71,10 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("gatewayports", "no"),
     ("gssapiauthentication", "no"),
     ("gssapicleanupcredentials", "yes"),
+    (
+        "gssapikexalgorithms",
+        "gss-group14-sha256-,gss-group16-sha512-,gss-nistp256-sha256-,gss-curve25519-sha256-,gss-group14-sha1-,gss-gex-sha1-",
+    ),
     ("gssapikeyexchange", "no"),
     ("gssapistorecredentialsonrekey", "no"),
     ("gssapistrictacceptorcheck", "yes"),
@@ -62,6 +85,10 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("hostbasedauthentication", "no"),
     ("hostbasedusesnamefrompacketonly", "no"),
     ("hostkeyagent", "none"),
+    (
+        "hostkeyalgorithms",
+        "ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256-cert-v01@openssh.com,ecdsa-sha2-nistp384-cert-v01@openssh.com,ecdsa-sha2-nistp521-cert-v01@openssh.com,sk-ssh-ed25519-cert-v01@openssh.com,sk-ecdsa-sha2-nistp256-cert-v01@openssh.com,rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256",
+    ),
     ("ignorerhosts", "yes"),
     ("ignoreuserknownhosts", "no"),
     ("ipqos", "lowdelay throughput"),
@@ -73,7 +100,6 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
         "kexalgorithms",
         "sntrup761x25519-sha512@openssh.com,curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group-exchange-sha256,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,diffie-hellman-group14-sha256",
     ),
-    ("listenaddress", "0.0.0.0"),
     ("logingracetime", "120"),
     ("loglevel", "INFO"),
     (
@@ -83,12 +109,12 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("maxauthtries", "6"),
     ("maxsessions", "10"),
     ("maxstartups", "10:30:100"),
-    ("moduli", "/etc/ssh/moduli"),
+    ("modulifile", "/etc/ssh/moduli"),
     ("passwordauthentication", "yes"),
     ("permitemptypasswords", "no"),
     ("permitlisten", "any"),
     ("permitopen", "any"),
-    ("permitrootlogin", "prohibit-password"),
+    ("permitrootlogin", "without-password"),
     ("permittty", "yes"),
     ("permittunnel", "no"),
     ("permituserenvironment", "no"),

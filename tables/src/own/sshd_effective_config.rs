@@ -1,14 +1,17 @@
 //! `sshd_effective_config`: what `sshd -T` would answer, from the files alone: of a keyword the first value counts, `Include` is
-//! followed in place, blocks of `Match` are left out (but `Match all`), and what no file says has OpenSSH's default.
+//! followed in place, blocks of `Match` are left out (but `Match all`), and what no file says has OpenSSH's default. With a line
+//! that it refuses sshd does not start, so that nobody knows what it runs with: the table says so.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 
-use crate::own::sshd_defaults::{ACCUMULATED, DEFAULTS, DURATIONS};
-use crate::paths::{self, Pattern};
+use crate::own::sshd_defaults::{ACCUMULATED, DEFAULTS, DURATIONS, HOST_KEYS, IN_SMALL_LETTERS, ONE_A_WORD};
+use crate::own::sshd_words;
+use crate::paths;
 use crate::reader::Scan;
 use crate::root::Follow;
 use crate::schema::{Rows, row, table};
+use crate::shell_glob;
 
 table! {
     /// The SSH server's settings as they apply outside of Match blocks; keywords in lower case, source `default` or the file.
@@ -20,6 +23,7 @@ table! {
 }
 
 const MAIN: &str = "/etc/ssh/sshd_config";
+const LISTEN: &str = "listenaddress";
 const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
 /// sshd itself ends at 16.
 const MAX_INCLUDE_DEPTH: usize = 16;
@@ -27,19 +31,16 @@ const MAX_INCLUDE_DEPTH: usize = 16;
 const MAX_FILES: usize = 256;
 
 fn rows(scan: &Scan) -> Rows {
-    let is_there = scan.metadata(MAIN, Follow::Never).is_some();
-    if is_there && !scan.metadata(MAIN, Follow::Links).is_some_and(|found| found.is_file()) {
-        // Of a link to nowhere the server says so and ends.
-        scan.warn(format!("{MAIN} leads to no file, so it is not known what a server would do"));
-        return Box::new(std::iter::empty());
-    }
-    let has_server = is_there || PROGRAMS.iter().any(|program| scan.exists(program));
+    // A link that leads nowhere is there as well.
+    let has_server =
+        scan.metadata(MAIN, Follow::Never).is_some() || PROGRAMS.iter().any(|program| scan.exists(program));
     if !has_server {
         return Box::new(std::iter::empty());
     }
     let mut settings = Settings::default();
-    settings.read(scan, &PathBuf::from(MAIN), 0, true);
+    settings.read(scan, Path::new(MAIN), 0);
     settings.add_defaults();
+    settings.add_listeners();
     settings.list.sort_by(|left, right| left.keyword.cmp(&right.keyword));
     Box::new(settings.list.into_iter().map(|one| row! { keyword: one.keyword, value: one.value, source: one.source }))
 }
@@ -60,47 +61,98 @@ struct Settings {
 }
 
 impl Settings {
-    fn read(&mut self, scan: &Scan, path: &PathBuf, depth: usize, applies: bool) {
+    fn read(&mut self, scan: &Scan, path: &Path, depth: usize) {
         self.files_read += 1;
-        if self.files_read > MAX_FILES {
-            scan.warn("more than 256 files are included; the rest is not read");
+        if self.files_read > MAX_FILES || depth > MAX_INCLUDE_DEPTH {
+            scan.warn("more than 256 files, or 16 within each other, are included; the rest is not read");
             return;
         }
-        let Some(text) = scan.text(path) else { return };
         let shown = paths::display(path);
-        let mut applies = applies;
-        for (keyword, value) in text.lines().filter_map(parse_line) {
+        let Some(text) = scan.text(path) else {
+            scan.warn(format!("{shown} cannot be read as a file, and sshd does not start without it"));
+            return;
+        };
+        let mut applies = true;
+        for (number, line) in (1_u64..).zip(text.lines()) {
             if !scan.budget().is_open() {
                 return;
             }
+            let (keyword, words) = match sshd_words::of_line(line) {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                Err(refused) => {
+                    scan.warn(format!(
+                        "line {number} of {shown} has {}: sshd does not start with it",
+                        refused.reason()
+                    ));
+                    continue;
+                }
+            };
             match keyword.as_str() {
-                "match" => applies = value.eq_ignore_ascii_case("all"),
-                "include" if applies && depth < MAX_INCLUDE_DEPTH => {
-                    for pattern in value.split_whitespace() {
+                "match" => applies = words.len() == 1 && words.iter().all(|word| word.eq_ignore_ascii_case("all")),
+                "include" if applies => {
+                    for pattern in &words {
                         let absolute =
-                            if pattern.starts_with('/') { pattern.to_owned() } else { format!("/etc/ssh/{pattern}") };
-                        for included in Pattern::glob(&absolute).expand(scan) {
-                            self.read(scan, &included, depth + 1, true);
+                            if pattern.starts_with('/') { pattern.clone() } else { format!("/etc/ssh/{pattern}") };
+                        for included in shell_glob::glob(scan, &absolute) {
+                            self.read(scan, &included, depth + 1);
                         }
                     }
                 }
                 "include" => {}
-                _ if applies => self.add(keyword, value, &shown),
+                _ if applies => self.add(keyword, &words, &shown),
                 _ => {}
             }
         }
     }
 
-    fn add(&mut self, keyword: String, value: String, source: &str) {
+    fn add(&mut self, keyword: String, words: &[String], source: &str) {
         let keyword = modern_name(keyword);
         let is_new = self.known.insert(keyword.clone());
-        if is_new || ACCUMULATED.contains(&keyword.as_str()) {
+        if !is_new && !ACCUMULATED.contains(&keyword.as_str()) {
+            return;
+        }
+        let values = if ONE_A_WORD.contains(&keyword.as_str()) { words.to_vec() } else { vec![words.join(" ")] };
+        for value in values {
             let value = normal(&keyword, value);
-            self.list.push(Setting { keyword, value, source: source.to_owned() });
+            self.list.push(Setting { keyword: keyword.clone(), value, source: source.to_owned() });
+        }
+    }
+
+    fn values(&self, keyword: &str) -> Vec<String> {
+        self.list.iter().filter(|one| one.keyword == keyword).map(|one| one.value.clone()).collect()
+    }
+
+    /// Addresses as `sshd -T` prints them: with each port, and all addresses where none is given.
+    fn add_listeners(&mut self) {
+        let ports = self.values("port");
+        let any: &[&str] = match self.values("addressfamily").first().map(String::as_str) {
+            Some("inet") => &["0.0.0.0"],
+            Some("inet6") => &["::"],
+            _ => &["::", "0.0.0.0"],
+        };
+        let (given, others): (Vec<Setting>, Vec<Setting>) =
+            std::mem::take(&mut self.list).into_iter().partition(|one| one.keyword == LISTEN);
+        self.list = others;
+        let mut add = |value: &str, source: &str| {
+            for value in listeners(value, &ports) {
+                self.list.push(Setting { keyword: LISTEN.to_owned(), value, source: source.to_owned() });
+            }
+        };
+        given.iter().for_each(|one| add(&one.value, &one.source));
+        if given.is_empty() {
+            any.iter().for_each(|address| add(address, "default"));
         }
     }
 
     fn add_defaults(&mut self) {
+        if !self.known.contains("hostkey") {
+            self.list.extend(HOST_KEYS.map(|key| Setting {
+                keyword: "hostkey".to_owned(),
+                value: key.to_owned(),
+                source: "default".to_owned(),
+            }));
+        }
         for (keyword, default) in DEFAULTS {
             let set = self.list.iter_mut().find(|known| known.keyword == *keyword);
             match set {
@@ -120,33 +172,26 @@ impl Settings {
     }
 }
 
-/// Keyword in lower case and value of a line; blanks or one `=` between them, quotes taken off.
-fn parse_line(line: &str) -> Option<(String, String)> {
-    let line = line.trim();
-    if line.starts_with('#') {
-        return None;
+/// An address of `ListenAddress` with its port, or with each of `Port`; a table of routes stays behind it.
+fn listeners(value: &str, ports: &[String]) -> Vec<String> {
+    let (address, routes) = value.split_at(value.find(' ').unwrap_or(value.len()));
+    let (host, port) = host_and_port(address);
+    let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    match port {
+        Some(port) => vec![format!("{shown}:{port}{routes}")],
+        None => ports.iter().map(|port| format!("{shown}:{port}{routes}")).collect(),
     }
-    let end = line.find(|letter: char| letter.is_whitespace() || letter == '=')?;
-    let (keyword, rest) = line.split_at(end);
-    let rest = rest.trim_start();
-    let rest = rest.strip_prefix('=').unwrap_or(rest);
-    let value = words(rest).join(" ");
-    (!keyword.is_empty() && !value.is_empty()).then(|| (keyword.to_ascii_lowercase(), value))
 }
 
-/// The words of a value: quoted ones may hold blanks, and `#` starts a comment (since OpenSSH 8.5).
-fn words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut rest = text.trim_start();
-    while !rest.is_empty() && !rest.starts_with('#') {
-        let (word, after) = match rest.strip_prefix('"').and_then(|inner| inner.split_once('"')) {
-            Some(quoted) => quoted,
-            None => rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())),
-        };
-        words.push(word.to_owned());
-        rest = after.trim_start();
+/// `2001:db8::1` has no port, `[2001:db8::1]:22` and `host:22` have.
+fn host_and_port(address: &str) -> (&str, Option<&str>) {
+    if let Some((host, rest)) = address.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        return (host, rest.strip_prefix(':'));
     }
-    words
+    match address.split_once(':') {
+        Some((host, port)) if !port.contains(':') => (host, Some(port)),
+        _ => (address, None),
+    }
 }
 
 /// Names that OpenSSH renamed and still accepts.
@@ -156,6 +201,7 @@ fn modern_name(keyword: String) -> String {
         "dsaauthentication" => "pubkeyauthentication".to_owned(),
         "hostbasedacceptedkeytypes" => "hostbasedacceptedalgorithms".to_owned(),
         "pubkeyacceptedkeytypes" => "pubkeyacceptedalgorithms".to_owned(),
+        "hostdsakey" => "hostkey".to_owned(),
         "keepalive" => "tcpkeepalive".to_owned(),
         _ => keyword,
     }
@@ -167,11 +213,12 @@ fn normal(keyword: &str, value: String) -> String {
         return seconds(&value).map_or(value, |seconds| seconds.to_string());
     }
     match (keyword, value.to_ascii_lowercase().as_str()) {
-        ("permitrootlogin", "without-password") => "prohibit-password".to_owned(),
+        // It prints the first of its names for a meaning.
+        ("permitrootlogin", "prohibit-password") => "without-password".to_owned(),
+        ("compression", "delayed") | ("allowtcpforwarding" | "allowstreamlocalforwarding", "all") => "yes".to_owned(),
         (_, lower @ ("yes" | "no")) => lower.to_owned(),
-        (_, "true") => "yes".to_owned(),
-        (_, "false") => "no".to_owned(),
-        ("loglevel", _) => value.to_ascii_uppercase(),
+        ("loglevel" | "syslogfacility", _) => value.to_ascii_uppercase(),
+        (keyword, lower) if IN_SMALL_LETTERS.contains(&keyword) => lower.to_owned(),
         _ => value,
     }
 }
@@ -224,10 +271,11 @@ fn relative_list(value: &str, default: &str) -> Option<String> {
 pub(crate) fn fuzz(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let mut settings = Settings::default();
-    for (keyword, value) in text.lines().filter_map(parse_line) {
-        settings.add(keyword, value, "/x");
+    for (keyword, words) in text.lines().filter_map(|line| sshd_words::of_line(line).ok().flatten()) {
+        settings.add(keyword, &words, "/x");
     }
     settings.add_defaults();
+    settings.add_listeners();
 }
 
 #[cfg(test)]
@@ -236,16 +284,15 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_line_is_read_as_sshd_reads_it() {
-        for (line, expected) in [
-            ("PermitRootLogin no", Some(("permitrootlogin", "no"))),
-            ("\tPort=2222 # x", Some(("port", "2222"))),
-            ("Banner \"/etc/my banner\"", Some(("banner", "/etc/my banner"))),
-            ("# Port 1", None),
-            ("UsePAM", None),
+    fn a_listener_has_its_port_or_each_of_the_ports() {
+        let ports = ["22".to_owned(), "2222".to_owned()];
+        for (value, expected) in [
+            ("0.0.0.0", "0.0.0.0:22 0.0.0.0:2222"),
+            ("::", "[::]:22 [::]:2222"),
+            ("[::1]:80", "[::1]:80"),
+            ("10.0.0.1:80 rdomain red", "10.0.0.1:80 rdomain red"),
         ] {
-            let found = parse_line(line);
-            assert_eq!(found.as_ref().map(|(key, value)| (key.as_str(), value.as_str())), expected, "{line}");
+            assert_eq!(listeners(value, &ports).join(" "), expected, "{value}");
         }
     }
 
@@ -263,7 +310,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_line_is_read_without_panic(line in ".*") {
-            parse_line(&line);
+            listeners(&line, &["22".to_owned()]);
             seconds(&line);
             relative_list(&line, "a,b");
         }
