@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::windows::hive::{Hive, Key, MAX_DEPTH};
 use crate::windows::storage::MemoryStorage;
 use crate::windows::{bcd, data, shimcache, task};
-use crate::{accounts, logins, osquery, own, units};
+use crate::{accounts, logins, osquery, own, sudo, units};
 
 /// A target: its name and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -30,7 +30,7 @@ pub const TARGETS: &[Target] = &[
     ("shadow", read_shadow),
     ("shimcache", read_shimcache),
     ("sshd_config", own::sshd_effective_config::fuzz),
-    ("sudoers", osquery::sudoers::fuzz),
+    ("sudoers", sudo::fuzz),
     ("task_xml", read_task),
     ("units", units::fuzz),
     ("utmp", logins::fuzz),

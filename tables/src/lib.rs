@@ -48,6 +48,7 @@ pub mod scan;
 mod schema;
 mod shell_glob;
 mod sockets;
+mod sudo;
 mod trim;
 mod units;
 mod value;

@@ -194,6 +194,8 @@ pub(crate) static TABLES: &[&Table] = &[
     &own::ssh_endpoints::TABLE,
     &own::sshd_effective_config::TABLE,
     &osquery::startup_items::TABLE,
+    &own::sudo_commands::TABLE,
+    &own::sudo_defaults::TABLE,
     &osquery::sudoers::TABLE,
     &osquery::suid_bin::TABLE,
     &own::sysctl_configured::TABLE,

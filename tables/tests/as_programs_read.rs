@@ -91,3 +91,35 @@ fn a_configuration_that_sshd_refuses_is_said() {
         assert_eq!(found.warnings.first().map(|warning| warning.message.as_str()), Some(expected));
     }
 }
+
+#[test]
+fn rules_of_sudo_are_those_that_sudo_reads() {
+    let host = Made::new()
+        .with(
+            "/etc/sudoers",
+            "# a comment \\\n#1000 ALL=(#0) NOPASSWD: ALL\nDefaults env_reset,!authenticate\nDefaults use_pty\n\
+             @includedir /etc/sudo.d\nCmnd_Alias SHELLS = /bin/sh, \\\n  /bin/bash\n@include own\n",
+        )
+        .with(
+            "/etc/sudo.d/eve",
+            "Defaults:eve timestamp_timeout=-1\nDefaults !use_pty\neve ALL=(ALL) NOPASSWD: SHELLS\n",
+        )
+        // sudo skips a name with a dot.
+        .with("/etc/sudo.d/mallory.off", "mallory ALL=(ALL) NOPASSWD: ALL\n")
+        .with("/etc/own", "bob ALL=(ALL) ALL # NOPASSWD: ALL\n");
+    let engine = host.image();
+    let free = ask(&engine, "SELECT source, users, runas, command FROM sudo_commands WHERE needs_password = 0");
+    assert_eq!(
+        lines(&free),
+        ["/etc/sudoers|#1000|#0|ALL", "/etc/sudo.d/eve|eve|ALL|/bin/sh", "/etc/sudo.d/eve|eve|ALL|/bin/bash"]
+    );
+    assert!(free.warnings.is_empty(), "{:?}", free.warnings);
+    let settings = ask(&engine, "SELECT scope, name, value FROM sudo_defaults ORDER BY position");
+    assert_eq!(
+        lines(&settings),
+        ["|env_reset|on", "|authenticate|off", "|use_pty|on", ":eve|timestamp_timeout|-1", "|use_pty|off"]
+    );
+    assert_eq!(lines(&ask(&engine, "SELECT rule_details FROM sudoers WHERE header = 'bob'")).len(), 1);
+    let broken = Made::new().with("/etc/sudoers", "ada ALL\n");
+    assert_eq!(ask(&broken.image(), "SELECT * FROM sudo_commands").warnings.len(), 1);
+}

@@ -97,6 +97,10 @@ SELECT header, rule_details FROM sudoers WHERE regex_match(rule_details, 'ALL\s*
 SELECT u.username, s.rule_details FROM users u JOIN sudoers s ON s.header = u.username;
 -- sudo_defaults
 SELECT source, rule_details FROM sudoers WHERE header = 'Defaults' ORDER BY source, rule_details;
+-- what_sudo_gives_without_a_password
+SELECT users, runas, command FROM sudo_commands WHERE needs_password = 0 ORDER BY source, users, command;
+-- settings_of_sudo_for_some_only
+SELECT scope, name, operator, value FROM sudo_defaults WHERE scope <> '' ORDER BY position;
 -- rules_of_pam_that_let_pass
 SELECT file, line, module FROM pam_rules WHERE module = 'pam_permit.so' AND control = 'sufficient';
 -- rules_of_pam_that_take_empty_passwords

@@ -22,6 +22,8 @@ pub(crate) mod ssh_endpoints;
 mod sshd_defaults;
 pub(crate) mod sshd_effective_config;
 mod sshd_words;
+pub(crate) mod sudo_commands;
+pub(crate) mod sudo_defaults;
 pub(crate) mod sysctl_configured;
 pub(crate) mod systemd_timers;
 mod tls;

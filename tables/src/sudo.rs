@@ -1,0 +1,199 @@
+//! `/etc/sudoers` with the files that it includes, as sudo reads them (`sudoers(5)`): its lines, what `Defaults` set, and what
+//! rules allow once aliases are resolved.
+
+mod defaults;
+mod rules;
+
+use std::path::{Path, PathBuf};
+
+pub(crate) use self::defaults::{Setting, defaults};
+pub(crate) use self::rules::{Allowed, Rules, is_rule};
+use crate::paths;
+use crate::reader::Scan;
+
+const MAIN: &str = "/etc/sudoers";
+/// sudo itself ends at 128.
+const MAX_INCLUDE_DEPTH: usize = 16;
+/// Files in all: a few that include each other would otherwise be read without end.
+const MAX_FILES: usize = 256;
+
+/// A line that is no comment, joined with those that a backslash continues it on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub source: String,
+    pub text: String,
+}
+
+/// All lines, each include followed by what it names.
+pub(crate) fn lines(scan: &Scan) -> Vec<Line> {
+    let mut reading = Reading { scan, lines: Vec::new(), files_read: 0 };
+    reading.read(Path::new(MAIN), 0);
+    reading.lines
+}
+
+struct Reading<'a> {
+    scan: &'a Scan,
+    lines: Vec<Line>,
+    files_read: usize,
+}
+
+impl Reading<'_> {
+    fn read(&mut self, path: &Path, depth: usize) {
+        self.files_read += 1;
+        if self.files_read > MAX_FILES || depth > MAX_INCLUDE_DEPTH {
+            self.scan.warn("more than 256 files, or 16 within each other, are included; the rest is not read");
+            return;
+        }
+        let Some(text) = self.scan.text(path) else { return };
+        let source = paths::display(path);
+        let mut begun = String::new();
+        for line in text.lines() {
+            if begun.is_empty() && !is_said(line.trim()) {
+                continue;
+            }
+            begun.push_str(line);
+            // A comment ends with its line, whatever its last letter.
+            if line.ends_with('\\') && without_comment(line).len() == line.len() {
+                begun.pop();
+                begun.push(' ');
+                continue;
+            }
+            self.take(&std::mem::take(&mut begun), &source, path, depth);
+            if !self.scan.budget().is_open() {
+                return;
+            }
+        }
+        self.take(&begun, &source, path, depth);
+    }
+
+    fn take(&mut self, text: &str, source: &str, path: &Path, depth: usize) {
+        let text = text.trim();
+        if !text.is_empty() {
+            self.lines.push(Line { source: source.to_owned(), text: text.to_owned() });
+            self.include(text, path, depth + 1);
+        }
+    }
+
+    fn include(&mut self, line: &str, from: &Path, depth: usize) {
+        let Some((header, target)) = line.split_once(char::is_whitespace) else { return };
+        let target = without_comment(target.trim()).trim_matches('"').replace("\\ ", " ");
+        // One that is no whole path lies beside the file that names it.
+        let target = from.parent().unwrap_or(Path::new("/etc")).join(target);
+        match header {
+            "#include" | "@include" => self.read(&target, depth),
+            "#includedir" | "@includedir" => {
+                let files: Vec<PathBuf> = self.scan.paths(&target, "");
+                for file in files {
+                    // sudo skips names with a dot and backups.
+                    let name = file.file_name().map(paths::name).unwrap_or_default();
+                    if !name.contains('.') && !name.ends_with('~') {
+                        self.read(&file, depth);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether a line is no comment: `#include` is none, and `#1000` is a user by number.
+pub(crate) fn is_said(line: &str) -> bool {
+    !line.is_empty() && (!line.starts_with('#') || line.starts_with("#include") || is_number(line))
+}
+
+/// `#1000` and `#-1` name an account or a group.
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('#').unwrap_or_default();
+    digits.strip_prefix('-').unwrap_or(digits).starts_with(|letter: char| letter.is_ascii_digit())
+}
+
+/// The text without the comment at its end: a `#` that is neither quoted nor the beginning of a number.
+fn without_comment(text: &str) -> &str {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    for (place, letter) in text.char_indices() {
+        match letter {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            '#' if !is_quoted && !is_number(&text[place..]) => return text[..place].trim_end(),
+            _ => {}
+        }
+    }
+    text.trim_end()
+}
+
+/// The parts between separators that are neither quoted, escaped nor in parentheses.
+fn split(text: &str, separator: char) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut from = 0;
+    while let Some(place) = find(&text[from..], separator) {
+        parts.push(text[from..from + place].trim());
+        from += place + separator.len_utf8();
+    }
+    parts.push(text[from..].trim());
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// Where such a separator is.
+fn find(text: &str, separator: char) -> Option<usize> {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    let mut depth = 0_usize;
+    for (place, letter) in text.char_indices() {
+        match letter {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            letter if letter == separator && depth == 0 => return Some(place),
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    let text = String::from_utf8_lossy(input).replace("\\\n", " ");
+    let lines = text.lines().map(str::trim).filter(|line| is_said(line));
+    let lines: Vec<Line> = lines.map(|text| Line { source: "/x".to_owned(), text: text.to_owned() }).collect();
+    lines.iter().flat_map(defaults).count();
+    let rules = Rules::of(&lines);
+    let mut is_cut = false;
+    lines.iter().filter_map(|line| rules.allowed(line, &mut is_cut)).flatten().count();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_number_is_no_comment() {
+        assert_eq!(without_comment("#1000 ALL=(#0) ALL # why"), "#1000 ALL=(#0) ALL");
+        assert_eq!(
+            without_comment(r##"Defaults badpass_message="#1 no # yes" # c"##),
+            r##"Defaults badpass_message="#1 no # yes""##
+        );
+        assert_eq!(without_comment(r"ada ALL=/bin/x \#y"), r"ada ALL=/bin/x \#y");
+        assert!(is_said("#includedir /etc/sudoers.d") && is_said("#0 ALL=ALL") && !is_said("# ALL=ALL"));
+    }
+
+    #[test]
+    fn separators_count_where_they_are_free() {
+        assert_eq!(split(r#"a="1,2", (b,c) d , e\,f"#, ','), [r#"a="1,2""#, "(b,c) d", r"e\,f"]);
+        assert_eq!(split("", ','), [""; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in "[#\"\\\\,:=()!A-Za-z/ \n-]{0,80}") {
+            fuzz(text.as_bytes());
+        }
+    }
+}
