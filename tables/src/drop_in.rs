@@ -1,5 +1,6 @@
 //! Drop-in folders as systemd, modprobe and sysctl share them: of files with one name the folder named first wins, a link
-//! to `/dev/null` hides a file, and the rest is read in the order of names.
+//! to `/dev/null` hides a file, and the rest is read in the order of names. Files that are hidden or left by an editor do not count
+//! (`hidden_or_backup_file` of systemd, `conf_files_filter_out` of kmod).
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,7 +13,8 @@ pub(crate) fn files(scan: &Scan, folders: &[&str], ending: &str) -> Vec<PathBuf>
     let mut by_name: BTreeMap<OsString, PathBuf> = BTreeMap::new();
     for folder in folders {
         for entry in scan.list(folder) {
-            if entry.name.to_string_lossy().ends_with(ending) {
+            let name = entry.name.to_string_lossy();
+            if name.ends_with(ending) && !name.starts_with('.') {
                 let path = Path::new(folder).join(&entry.name);
                 by_name.entry(entry.name).or_insert(path);
             }

@@ -123,3 +123,30 @@ fn rules_of_sudo_are_those_that_sudo_reads() {
     let broken = Made::new().with("/etc/sudoers", "ada ALL\n");
     assert_eq!(ask(&broken.image(), "SELECT * FROM sudo_commands").warnings.len(), 1);
 }
+
+#[test]
+fn hidden_files_of_a_folder_are_not_read() {
+    let host = Made::new()
+        .with("/etc/sysctl.d/.60-hard.conf", "kernel.sysrq = 0\n")
+        .with("/etc/sysctl.d/60-own.conf", "kernel.sysrq = 1\n")
+        .with("/etc/modprobe.d/.hard.conf", "blacklist cramfs\n")
+        .with("/etc/audit/rules.d/.x.rules", "-w /etc/shadow -p wa\n")
+        .with("/etc/audit/rules.d/y.rules", "-e 2\n");
+    let engine = host.image();
+    assert_eq!(lines(&ask(&engine, "SELECT name, value FROM sysctl_configured")), ["kernel.sysrq|1"]);
+    assert!(ask(&engine, "SELECT * FROM modprobe_configured").rows.is_empty());
+    assert_eq!(lines(&ask(&engine, "SELECT rule FROM audit_rules")), ["-e 2"]);
+}
+
+#[test]
+fn rules_of_audit_are_those_that_the_service_loads() {
+    let rules = |unit: &str| {
+        let host = Made::new()
+            .with("/usr/lib/systemd/system/auditd.service", unit)
+            .with("/etc/audit/audit.rules", "-w /etc/passwd -p wa\n")
+            .with("/etc/audit/rules.d/x.rules", "-e 2\n");
+        lines(&ask(&host.image(), "SELECT rule FROM audit_rules"))
+    };
+    assert_eq!(rules("[Service]\nExecStartPost=-/sbin/augenrules --load\n"), ["-e 2"]);
+    assert_eq!(rules("[Service]\nExecStartPost=-/sbin/auditctl -R /etc/audit/audit.rules\n"), ["-w /etc/passwd -p wa"]);
+}
