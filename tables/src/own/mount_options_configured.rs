@@ -8,7 +8,7 @@ use crate::units::UnitFile;
 use crate::value::Row;
 
 table! {
-    /// Mounts configured in /etc/fstab and in systemd mount units below /etc.
+    /// Mounts configured in /etc/fstab and in systemd mount units below /etc; an option that a later one takes back is left out.
     mount_options_configured {
         device: Text,
         path: Text,
@@ -31,7 +31,7 @@ fn rows(scan: &Scan) -> Rows {
                 device: value("What"),
                 path: value("Where"),
                 r#type: value("Type"),
-                options: value("Options"),
+                options: in_force(value("Options")),
                 source: paths::display(&file),
             });
         }
@@ -49,9 +49,32 @@ fn parse_fstab(line: &str) -> Option<Row> {
         device: unescape(device),
         path: unescape(path),
         r#type: *kind,
-        options: rest.first().copied().unwrap_or("defaults"),
+        options: in_force(rest.first().copied().unwrap_or("defaults")),
         source: FSTAB,
     })
+}
+
+/// The options that count: `mount(8)` takes the last of `nodev` and `dev`, and of their like.
+fn in_force(options: &str) -> String {
+    let opposite = |option: &str| match option {
+        "dev" => Some("nodev"),
+        "nodev" => Some("dev"),
+        "suid" => Some("nosuid"),
+        "nosuid" => Some("suid"),
+        "exec" => Some("noexec"),
+        "noexec" => Some("exec"),
+        "rw" => Some("ro"),
+        "ro" => Some("rw"),
+        _ => None,
+    };
+    let mut kept: Vec<&str> = Vec::new();
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        if let Some(other) = opposite(option) {
+            kept.retain(|earlier| *earlier != other && *earlier != option);
+        }
+        kept.push(option);
+    }
+    kept.join(",")
 }
 
 /// `\040` is a blank in `fstab(5)` and in the kernel's list of mounts.
@@ -82,6 +105,19 @@ mod tests {
     fn an_escaped_blank_is_a_blank() {
         assert_eq!(unescape("/mnt/my\\040disk\\134"), "/mnt/my disk\\");
         assert_eq!(unescape("\\04"), "\\04");
+    }
+
+    #[test]
+    fn of_two_options_that_exclude_each_other_the_last_counts() {
+        for (options, expected) in [
+            ("nodev,nosuid,dev", "nosuid,dev"),
+            ("defaults,exec,noexec,size=1g", "defaults,noexec,size=1g"),
+            ("suid,nodev,nosuid", "nodev,nosuid"),
+            ("defaults", "defaults"),
+            ("", ""),
+        ] {
+            assert_eq!(in_force(options), expected, "{options}");
+        }
     }
 
     proptest! {
