@@ -150,3 +150,26 @@ fn rules_of_audit_are_those_that_the_service_loads() {
     assert_eq!(rules("[Service]\nExecStartPost=-/sbin/augenrules --load\n"), ["-e 2"]);
     assert_eq!(rules("[Service]\nExecStartPost=-/sbin/auditctl -R /etc/audit/audit.rules\n"), ["-w /etc/passwd -p wa"]);
 }
+
+#[test]
+fn settings_of_the_kernel_have_the_order_of_systemd_sysctl() {
+    let host = || {
+        Made::new()
+            .with("/etc/sysctl.conf", "kernel.sysrq = 0\nkernel.dmesg_restrict = 1\n")
+            .with("/etc/sysctl.d/99-z.conf", "kernel.sysrq = 1\n")
+    };
+    let asked = "SELECT name, value, source FROM sysctl_configured ORDER BY name";
+    let with_systemd = || host().with("/usr/lib/systemd/systemd-sysctl", "");
+    let linked = with_systemd().with_link("/etc/sysctl.d/99-sysctl.conf", "../sysctl.conf");
+    assert_eq!(
+        lines(&ask(&linked.image(), asked)),
+        ["kernel.dmesg_restrict|1|/etc/sysctl.d/99-sysctl.conf", "kernel.sysrq|1|/etc/sysctl.d/99-z.conf"]
+    );
+    let unlinked = with_systemd();
+    assert_eq!(lines(&ask(&unlinked.image(), asked)).len(), 1, "without the link it is not read");
+    let without = host();
+    assert_eq!(
+        lines(&ask(&without.image(), asked)),
+        ["kernel.dmesg_restrict|1|/etc/sysctl.conf", "kernel.sysrq|0|/etc/sysctl.conf"]
+    );
+}

@@ -1,8 +1,9 @@
-//! `sysctl_configured`: kernel settings as they are set at boot, in the order of `sysctl.d(5)`. `/etc/sysctl.conf` comes last,
-//! as `sysctl --system` reads it and as Debian's link `99-sysctl.conf` puts it.
+//! `sysctl_configured`: kernel settings as they are set at boot, in the order of `sysctl.d(5)`. systemd-sysctl reads
+//! `/etc/sysctl.conf` only where a link such as Debian's `99-sysctl.conf` puts it, in the place of the link's name; without
+//! systemd `sysctl --system` reads it last.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::drop_in;
 use crate::paths;
@@ -21,6 +22,7 @@ table! {
 const FOLDERS: [&str; 5] =
     ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"];
 const MAIN: &str = "/etc/sysctl.conf";
+const SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd-sysctl", "/lib/systemd/systemd-sysctl"];
 
 fn rows(scan: &Scan) -> Rows {
     Box::new(configured(scan).into_iter().map(|setting| {
@@ -39,9 +41,12 @@ pub(crate) struct Setting {
 pub(crate) fn configured(scan: &Scan) -> Vec<Setting> {
     let mut settings: Vec<Setting> = Vec::new();
     let mut positions: HashMap<String, usize> = HashMap::new();
-    let is_main = |path: &Path| scan.read_link(path).is_some_and(|target| target.ends_with("sysctl.conf"));
-    let mut files: Vec<_> = drop_in::files(scan, &FOLDERS, ".conf").into_iter().filter(|path| !is_main(path)).collect();
-    files.push(MAIN.into());
+    let mut files = drop_in::files(scan, &FOLDERS, ".conf");
+    if !SYSTEMD.iter().any(|program| scan.exists(program)) {
+        let is_main = |path: &PathBuf| scan.read_link(path).is_some_and(|target| target.ends_with("sysctl.conf"));
+        files.retain(|path| !is_main(path));
+        files.push(MAIN.into());
+    }
     for file in files {
         for (name, value) in parse(&scan.text(&file).unwrap_or_default()) {
             if !scan.budget().is_open() {
