@@ -2,20 +2,27 @@
 //! Asking the manager over D-Bus would say more, but not for an image and not from a container.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::paths;
 use crate::posix::FileType;
 use crate::reader::Scan;
 
 /// Folders with unit files; an earlier one wins (`systemd.unit(5)`).
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 13] = [
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    "/run/systemd/transient",
+    "/run/systemd/generator.early",
     "/etc/systemd/system",
+    "/etc/systemd/system.attached",
     "/run/systemd/system",
+    "/run/systemd/system.attached",
     "/run/systemd/generator",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
+    "/run/systemd/generator.late",
 ];
 const TYPES: [&str; 10] =
     [".service", ".socket", ".timer", ".mount", ".automount", ".target", ".path", ".slice", ".swap", ".device"];
@@ -30,19 +37,32 @@ pub(crate) enum State {
     EnabledRuntime,
     Disabled,
     Static,
+    Indirect,
     Masked,
+    MaskedRuntime,
+    Linked,
+    LinkedRuntime,
     Alias,
     Generated,
 }
 
 impl State {
+    /// Whether the unit cannot be started.
+    pub const fn is_masked(self) -> bool {
+        matches!(self, State::Masked | State::MaskedRuntime)
+    }
+
     pub const fn word(self) -> &'static str {
         match self {
             State::Enabled => "enabled",
             State::EnabledRuntime => "enabled-runtime",
             State::Disabled => "disabled",
             State::Static => "static",
+            State::Indirect => "indirect",
             State::Masked => "masked",
+            State::MaskedRuntime => "masked-runtime",
+            State::Linked => "linked",
+            State::LinkedRuntime => "linked-runtime",
             State::Alias => "alias",
             State::Generated => "generated",
         }
@@ -124,12 +144,22 @@ impl UnitFile {
         self.sections.get(place).is_some_and(|name| name == section)
     }
 
-    fn can_be_enabled(&self) -> bool {
+    fn installs(&self, keys: &[&str]) -> bool {
         self.settings.iter().any(|(place, key, value)| {
-            self.is_in(*place, "Install")
-                && !value.is_empty()
-                && matches!(key.as_str(), "WantedBy" | "RequiredBy" | "Alias" | "Also" | "UpheldBy")
+            self.is_in(*place, "Install") && !value.is_empty() && keys.contains(&key.as_str())
         })
+    }
+
+    fn can_be_enabled(&self) -> bool {
+        self.installs(&["WantedBy", "RequiredBy", "Alias", "UpheldBy"])
+    }
+
+    /// The other names that enabling gives it.
+    fn aliases(&self) -> impl Iterator<Item = &str> {
+        self.settings
+            .iter()
+            .filter(|(place, key, _)| key == "Alias" && self.is_in(*place, "Install"))
+            .flat_map(|(.., names)| names.split_whitespace())
     }
 }
 
@@ -157,11 +187,31 @@ pub(crate) fn all(scan: &Scan) -> Vec<Unit> {
         }
     }
     add_instances(&mut files, &enabled);
+    let aliases = alias_links(scan, &files);
+    let links: BTreeMap<(&str, &str), State> =
+        aliases.iter().map(|(alias, unit, state)| ((alias.as_str(), unit.as_str()), *state)).collect();
     let active = active_units(scan);
-    let mut units: Vec<Unit> =
-        files.iter().map(|(id, (path, kind))| describe(scan, id, path, *kind, &enabled, active.as_ref())).collect();
+    let mut units: Vec<Unit> = files
+        .iter()
+        .map(|(id, (path, kind))| describe(scan, id, path, *kind, &enabled, &links, active.as_ref()))
+        .collect();
     units.extend(init_scripts(scan, &files, active.as_ref()));
     units
+}
+
+/// Links of the administrator that give a unit another name: the name, the unit, and the state that this is.
+fn alias_links(scan: &Scan, files: &BTreeMap<String, (PathBuf, FileType)>) -> Vec<(String, String, State)> {
+    files
+        .iter()
+        .filter(|(_, (path, kind))| {
+            *kind == FileType::Symlink && !path.starts_with("/usr") && !path.starts_with("/lib")
+        })
+        .filter_map(|(name, (path, _))| {
+            let unit = paths::name(end_of_links(scan, path)?.file_name()?);
+            let state = if path.starts_with("/run") { State::EnabledRuntime } else { State::Enabled };
+            (unit != *name).then(|| (name.clone(), unit, state))
+        })
+        .collect()
 }
 
 /// An enabled `getty@tty1.service` has its template's file.
@@ -184,25 +234,35 @@ fn describe(
     path: &Path,
     kind: FileType,
     enabled: &BTreeMap<String, State>,
+    links: &BTreeMap<(&str, &str), State>,
     active: Option<&BTreeSet<String>>,
 ) -> Unit {
-    let target = if kind == FileType::Symlink { scan.read_link(path) } else { None };
+    let target = if kind == FileType::Symlink { end_of_links(scan, path) } else { None };
     let is_null = target.as_deref() == Some(Path::new("/dev/null"));
     let text = if is_null { None } else { scan.text(path) };
-    let is_empty = text.as_ref().is_some_and(|text| text.trim().is_empty());
+    // A file without a byte masks, one of blank lines is a unit without settings.
+    let is_empty = text.as_ref().is_some_and(String::is_empty);
     let file = UnitFile::parse(&text.unwrap_or_default());
     let is_alias =
         target.as_ref().and_then(|target| target.file_name()).is_some_and(|name| name.to_string_lossy() != id);
+    let is_runtime = path.starts_with("/run");
+    let is_linked = target.as_ref().is_some_and(|target| !FOLDERS.iter().any(|folder| target.starts_with(folder)));
     let state = if is_null || is_empty {
-        State::Masked
+        if is_runtime { State::MaskedRuntime } else { State::Masked }
     } else if is_alias && !id.contains('@') {
         State::Alias
-    } else if path.starts_with("/run/systemd/generator") {
+    } else if path.to_string_lossy().starts_with("/run/systemd/generator") {
         State::Generated
-    } else if let Some(state) = enabled.get(id) {
+    } else if let Some(state) = enabled.get(id).or_else(|| file.aliases().find_map(|alias| links.get(&(alias, id)))) {
         *state
+    } else if is_linked && path.starts_with("/etc/systemd") {
+        State::Linked
+    } else if is_linked && is_runtime {
+        State::LinkedRuntime
     } else if file.can_be_enabled() {
         State::Disabled
+    } else if file.installs(&["Also"]) {
+        State::Indirect
     } else {
         State::Static
     };
@@ -214,6 +274,32 @@ fn describe(
         state,
         activity: activity(id, active),
     }
+}
+
+/// Where a link leads, over further links, with `..` taken out: `../../../dev/null` is `/dev/null`.
+fn end_of_links(scan: &Scan, link: &Path) -> Option<PathBuf> {
+    /// As many as the kernel follows.
+    const MAX_LINKS: usize = 40;
+    let mut here = link.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Some(target) = scan.read_link(&here) else { break };
+        here = without_dots(&here.parent().unwrap_or(Path::new("/")).join(target));
+    }
+    (here != link).then_some(here)
+}
+
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => plain.push(name),
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    plain
 }
 
 /// Init scripts without a unit of their name: systemd makes one at boot, enabled by a link in a run level.
@@ -268,6 +354,7 @@ pub(crate) fn fuzz(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let file = UnitFile::parse(&text);
     file.value("Install", "WantedBy");
+    file.aliases().count();
     file.can_be_enabled();
 }
 
@@ -275,6 +362,15 @@ pub(crate) fn fuzz(input: &[u8]) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_path_has_no_dots() {
+        for (path, expected) in
+            [("/etc/systemd/system/../../../dev/null", "/dev/null"), ("/a/./b", "/a/b"), ("/../..", "/")]
+        {
+            assert_eq!(without_dots(Path::new(path)), Path::new(expected));
+        }
+    }
 
     #[test]
     fn a_unit_file_has_sections() {

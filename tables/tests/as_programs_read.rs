@@ -173,3 +173,38 @@ fn settings_of_the_kernel_have_the_order_of_systemd_sysctl() {
         ["kernel.dmesg_restrict|1|/etc/sysctl.conf", "kernel.sysrq|0|/etc/sysctl.conf"]
     );
 }
+
+#[test]
+fn units_have_the_states_of_systemctl_is_enabled() {
+    let service = "[Service]\nExecStart=/bin/x\n[Install]\n";
+    let host = Made::new()
+        .with("/usr/lib/systemd/system/controlled.service", &format!("{service}WantedBy=multi-user.target\n"))
+        .with_link("/etc/systemd/system/controlled.service", "/dev/null")
+        .with("/etc/systemd/system.control/controlled.service", &format!("{service}WantedBy=multi-user.target\n"))
+        .with_link("/run/systemd/system/for-now.service", "/dev/null")
+        .with("/etc/systemd/system/blank.service", "\n\n")
+        .with("/etc/systemd/system/empty.service", "")
+        .with_link("/etc/systemd/system/relative.service", "../../../dev/null")
+        .with("/usr/lib/systemd/system/gdm.service", &format!("{service}Alias=display-manager.service\n"))
+        .with_link("/etc/systemd/system/display-manager.service", "/usr/lib/systemd/system/gdm.service")
+        .with("/usr/lib/systemd/system/sddm.service", &format!("{service}Alias=display-manager.service\n"))
+        .with("/opt/own.service", service)
+        .with_link("/etc/systemd/system/own.service", "/opt/own.service")
+        .with("/usr/lib/systemd/system/also.service", &format!("{service}Also=x.socket\n"));
+    let found = ask(&host.image(), "SELECT id, unit_file_state, load_state FROM systemd_units ORDER BY id");
+    assert_eq!(
+        lines(&found),
+        [
+            "also.service|indirect|loaded",
+            "blank.service|static|loaded",
+            "controlled.service|disabled|loaded",
+            "display-manager.service|alias|loaded",
+            "empty.service|masked|masked",
+            "for-now.service|masked-runtime|masked",
+            "gdm.service|enabled|loaded",
+            "own.service|linked|loaded",
+            "relative.service|masked|masked",
+            "sddm.service|disabled|loaded",
+        ]
+    );
+}

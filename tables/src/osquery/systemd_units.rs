@@ -3,10 +3,10 @@
 
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
-use crate::units::{self, Activity, State};
+use crate::units::{self, Activity};
 
 table! {
-    /// Units of systemd, with what enables them; unit_file_state is enabled, disabled, static, masked, alias or generated.
+    /// Units of systemd, with what enables them; unit_file_state is a word of `systemctl is-enabled`, such as enabled, disabled, static, masked or linked.
     systemd_units: kept {
         id: Text,
         description: Text,
@@ -30,7 +30,7 @@ fn rows(scan: &Scan) -> Rows {
         row! {
             id: unit.id,
             description: unit.description,
-            load_state: if unit.state == State::Masked { "masked" } else { "loaded" },
+            load_state: if unit.state.is_masked() { "masked" } else { "loaded" },
             active_state: unit.activity.word(),
             sub_state: match unit.activity {
                 Activity::Active => "running",
