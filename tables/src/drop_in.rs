@@ -13,8 +13,7 @@ pub(crate) fn files(scan: &Scan, folders: &[&str], ending: &str) -> Vec<PathBuf>
     let mut by_name: BTreeMap<OsString, PathBuf> = BTreeMap::new();
     for folder in folders {
         for entry in scan.list(folder) {
-            let name = entry.name.to_string_lossy();
-            if name.ends_with(ending) && !name.starts_with('.') {
+            if is_read(&entry.name.to_string_lossy(), ending) {
                 let path = Path::new(folder).join(&entry.name);
                 by_name.entry(entry.name).or_insert(path);
             }
@@ -24,4 +23,8 @@ pub(crate) fn files(scan: &Scan, folders: &[&str], ending: &str) -> Vec<PathBuf>
         .into_values()
         .filter(|path| scan.read_link(path).is_none_or(|target| target != Path::new("/dev/null")))
         .collect()
+}
+
+fn is_read(name: &str, ending: &str) -> bool {
+    name.ends_with(ending) && !name.starts_with('.')
 }

@@ -158,7 +158,7 @@ impl UnitFile {
     fn aliases(&self) -> impl Iterator<Item = &str> {
         self.settings
             .iter()
-            .filter(|(place, key, _)| key == "Alias" && self.is_in(*place, "Install"))
+            .filter(move |(place, key, _)| key == "Alias" && self.is_in(*place, "Install"))
             .flat_map(|(.., names)| names.split_whitespace())
     }
 }
