@@ -122,6 +122,7 @@ fn names(names: Vec<String>, aliases: &HashMap<String, Vec<String>>, is_cut: &mu
         match aliases.get(bare) {
             // One that names itself ends here.
             Some(_) if seen.contains(&name) => {}
+            Some(members) if members.len() > MAX_NAMES => *is_cut = true,
             Some(members) => {
                 let sign = if is_negated { "!" } else { "" };
                 left.extend(members.iter().rev().map(|member| format!("{sign}{member}")));
