@@ -131,10 +131,14 @@ fn hidden_files_of_a_folder_are_not_read() {
         .with("/etc/sysctl.d/60-own.conf", "kernel.sysrq = 1\n")
         .with("/etc/modprobe.d/.hard.conf", "blacklist cramfs\n")
         .with("/etc/audit/rules.d/.x.rules", "-w /etc/shadow -p wa\n")
-        .with("/etc/audit/rules.d/y.rules", "-e 2\n");
+        .with("/etc/audit/rules.d/y.rules", "-e 2\n")
+        .with("/etc/default/grub.d/.x.cfg", "GRUB_CMDLINE_LINUX=audit=1\n")
+        .with("/etc/ssh/ssh_config.d/.x.conf", "StrictHostKeyChecking yes\n");
     let engine = host.image();
     assert_eq!(lines(&ask(&engine, "SELECT name, value FROM sysctl_configured")), ["kernel.sysrq|1"]);
-    assert!(ask(&engine, "SELECT * FROM modprobe_configured").rows.is_empty());
+    for table in ["modprobe_configured", "grub_config", "ssh_configs"] {
+        assert!(ask(&engine, &format!("SELECT * FROM {table}")).rows.is_empty(), "{table}");
+    }
     assert_eq!(lines(&ask(&engine, "SELECT rule FROM audit_rules")), ["-e 2"]);
 }
 

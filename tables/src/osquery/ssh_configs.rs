@@ -7,6 +7,7 @@ use crate::accounts;
 use crate::paths;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
+use crate::shell_glob;
 
 table! {
     /// Options of the SSH client; block is the Host or Match line before them.
@@ -23,7 +24,7 @@ const SYSTEM: &str = "/etc/ssh/ssh_config";
 fn rows(scan: &Scan) -> Rows {
     let mut texts: Vec<(u32, String, String)> = Vec::new();
     let mut files = vec![PathBuf::from(SYSTEM)];
-    files.extend(scan.paths("/etc/ssh/ssh_config.d", ".conf"));
+    files.extend(shell_glob::glob(scan, "/etc/ssh/ssh_config.d/*.conf"));
     for file in files {
         texts.push((0, paths::display(&file), scan.text(&file).unwrap_or_default()));
     }

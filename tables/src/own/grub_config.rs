@@ -1,9 +1,12 @@
 //! `grub_config`: the boot loader's settings: `/etc/default/grub` as key and value, and the commands of the generated
 //! `grub.cfg` by their first word (`linux`, `set`, `password_pbkdf2`).
 
+use std::path::PathBuf;
+
 use crate::paths;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
+use crate::shell_glob;
 use crate::value::Row;
 
 table! {
@@ -21,8 +24,9 @@ const GENERATED: [&str; 4] =
 
 fn rows(scan: &Scan) -> Rows {
     let mut rows: Vec<Row> = Vec::new();
-    let mut defaults = vec!["/etc/default/grub".into()];
-    defaults.extend(scan.paths("/etc/default/grub.d", ".cfg"));
+    // A script of the shell reads them, which does not see hidden files.
+    let mut defaults = vec![PathBuf::from("/etc/default/grub")];
+    defaults.extend(shell_glob::glob(scan, "/etc/default/grub.d/*.cfg"));
     for file in defaults {
         let text = scan.text(&file).unwrap_or_default();
         for (line, key, value) in settings(&text) {
