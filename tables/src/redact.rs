@@ -1,86 +1,159 @@
-//! Takes secrets out of what leaves the host. A pattern that looks like a secret is replaced wherever it stands; what a module
-//! shows on purpose (a user, a path, a setting) does not look like one.
+//! Takes secrets out of what leaves the host: what looks like one wherever it stands, what is assigned to a name that promises
+//! one, and what the options of well-known programs take. Columns that hold command lines or values are read more strictly.
+//! What a module shows on purpose (a user, a path, a setting) does not look like a secret. The work grows with the text alone.
+
+mod names;
+mod words;
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use crate::reader::cut;
+use crate::value::Value;
 
 /// Text longer than this is cut: evidence is to be read by a person, and a result holds no more than 4,096 letters.
 const MAX_TEXT_BYTES: usize = 4_000;
 /// A secret that begins in what is shown ends before this.
 const MAX_SEARCHED_BYTES: usize = 64 << 10;
 
+/// Columns whose texts are command lines, lines of files or values of any kind.
+const FREE_COLUMNS: [&str; 11] = [
+    "command",
+    "cmdline",
+    "command_line",
+    "arguments",
+    "exec_start",
+    "environment",
+    "line",
+    "content",
+    "value",
+    "current_value",
+    "data",
+];
+/// Columns that say what the value beside them is.
+const NAMING_COLUMNS: [&str; 8] = ["key", "name", "variable", "keyword", "option", "setting", "label", "resource"];
+const NAMED_COLUMNS: [&str; 3] = ["value", "current_value", "data"];
+
+/// A word of a shell.
+const WORD: &str = r#"(?:"(?:[^"\\]|\\.)*"?|'[^']*'?|\\.|[^\s"'\\])+"#;
+
 /// A pattern of a secret, and what stays of it.
 static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    // A program, and an option of it whose argument is a secret; `joined` where that must follow without a blank.
+    let option = |program: &str, option: &str, joined: bool| {
+        let blanks = if joined { "" } else { r"\s*=?\s*" };
+        format!(r"(?-u:\b)((?:{program})\s(?:[^|;&\n]*?\s)?(?:{option}){blanks}){WORD}")
+    };
+    // The same for arguments that begin with a user, which stays.
+    let pair = |program: &str, option: &str, between: &str| {
+        format!(
+            r#"(?-u:\b)((?:{program})\s(?:[^|;&\n]*?\s)?(?:{option})\s*=?\s*["']?[^\s"'{between}]*{between})[^\s"']+"#
+        )
+    };
     [
-        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)", "[private key]"),
-        // crypt(5): $6$salt$digest and its kin
-        (r"\$(?:[1-9][a-z]?|y|gy|argon2id?|pbkdf2[a-z0-9-]*)\$[^\s:,$]*\$[^\s:]{8,}", "[password digest]"),
-        (r"grub\.pbkdf2\.[^\s]+", "[password digest]"),
-        (r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", "[access key]"),
-        (r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|glpat-[\w-]{20,}|xox[abposr]-[\w-]{10,})", "[token]"),
-        (r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", "[token]"),
-        (r"(?i)\b(authorization:\s*(?:bearer|basic)\s+)\S+", "${1}[secret]"),
         (
-            r"(?i)((?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key)[\w-]*\s*[=:]\s*)[^\s,;&]{4,}",
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)".to_owned(),
+            "[private key]",
+        ),
+        // crypt(5): $6$salt$digest and its kin, and Apache's $apr1$
+        (
+            r"\$(?:[1-9][a-z]?|y|gy|apr1|md5|sha1|scrypt|argon2(?:id|i|d)|pbkdf2[a-z0-9-]*)\$[^\s:,$]*\$[^\s:]{8,}"
+                .to_owned(),
+            "[password digest]",
+        ),
+        (r"\{(?:S?SHA\d*|S?MD5|CRYPT|ARGON2|PBKDF2[\w-]*)\}[^\s:]{8,}".to_owned(), "[password digest]"),
+        (r"grub\.pbkdf2\.[^\s]+".to_owned(), "[password digest]"),
+        (r"(?-u:\b)(?:AKIA|ASIA)[0-9A-Z]{16}(?-u:\b)".to_owned(), "[access key]"),
+        (
+            r"(?-u:\b)(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}|xox[abposr]-[A-Za-z0-9-]{10,})"
+                .to_owned(),
+            "[token]",
+        ),
+        (
+            r"(?-u:\b)(?:hf_[A-Za-z0-9]{16,}|[rsp]k_(?:live|test)_[A-Za-z0-9]{8,}|AIza[A-Za-z0-9_-]{20,}|sk-[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{30,}|dckr_pat_[A-Za-z0-9_-]{16,}|hv[sb]\.[A-Za-z0-9_-]{20,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,})"
+                .to_owned(),
+            "[token]",
+        ),
+        (r"(?-u:\b)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*".to_owned(), "[token]"),
+        (
+            r#"(?i)(authorization["']?[ \t]*[:=][ \t]*["']?(?:(?:basic|bearer|digest|negotiate|token|apikey)[ \t]+)?)[^\s"']+"#
+                .to_owned(),
             "${1}[secret]",
         ),
-        (r"(?i)(--?(?:password|passwd|secret|token|api-?key)\s+)\S+", "${1}[secret]"),
-        (r"\b([a-z][a-z0-9+.-]*://[^\s/:@]+:)[^\s/@]+@", "${1}[secret]@"),
+        (r"(?i)(?-u:\b)(bearer[ \t]+)[A-Za-z0-9._~+/=-]{8,}".to_owned(), "${1}[secret]"),
+        (option("sshpass", "-p", false), "${1}[secret]"),
+        (option("mysql[a-z_]*|mariadb[a-z-]*", "-p", true), "${1}[secret]"),
+        (option("ldap[a-z]+", "-w", false), "${1}[secret]"),
+        (option("redis-cli", "-a", false), "${1}[secret]"),
+        (option("7z[ar]?|unrar|rar", "-p", true), "${1}[secret]"),
+        (option("zip|ipmitool|sqlcmd|bcp", "-P", false), "${1}[secret]"),
+        (option("snmp[a-z]+", "-A", false), "${1}[secret]"),
+        (option("snmp[a-z]+", "-X", false), "${1}[secret]"),
+        (option("snmp[a-z]+", "-c", false), "${1}[secret]"),
+        (option("mongo[a-z]*", "-p", false), "${1}[secret]"),
+        (option("mosquitto_[a-z]+", "-P", false), "${1}[secret]"),
+        (option(r"(?:docker|podman|helm|az|oc|skopeo|crane)\s[^|;&\n]*?login", "-p", false), "${1}[secret]"),
+        (option("useradd|usermod", "-p", false), "${1}[secret]"),
+        (pair("curl", "-u|--user|-U|--proxy-user", ":"), "${1}[secret]"),
+        (pair("smbclient|rpcclient|net|smbget", "-U|--user", "%"), "${1}[secret]"),
+        (pair("lftp", "-u|--user", ","), "${1}[secret]"),
+        // netrc(5), redis.conf, slapd.conf, SQL
+        (format!(r"(?i)(?-u:\b)(login\s+\S+\s+password\s+){WORD}"), "${1}[secret]"),
+        (format!(r"(?i)(?-u:\b)((?:requirepass|masterauth|rootpw|bindpw)[ \t]+){WORD}"), "${1}[secret]"),
+        (r"(?i)(?-u:\b)((?:identified[ \t]+by|password)[ \t]+')[^']+".to_owned(), "${1}[secret]"),
+        (
+            format!(
+                r"(?-u:\b)(echo\s+(?:-[a-z]+\s+)*){WORD}(\s*\|\s*(?:sudo\s+)?(?:/usr/s?bin/)?(?:chpasswd|passwd|sudo\s+-S)(?-u:\b))"
+            ),
+            "${1}[secret]${2}",
+        ),
     ]
     .into_iter()
-    .filter_map(|(pattern, shown)| Some((Regex::new(pattern).ok()?, shown)))
+    .filter_map(|(pattern, shown)| Some((Regex::new(&pattern).ok()?, shown)))
     .collect()
 });
 
 /// The text without what looks like a secret, at most 4 KiB long.
 pub fn redact(text: &str) -> String {
+    let mut clean = hidden(text);
+    cut(&mut clean, MAX_TEXT_BYTES);
+    clean
+}
+
+/// The values of a row without what looks like a secret. What a column is called, and what a column beside it says, count.
+pub(crate) fn redact_row(columns: &[String], row: &[Value]) -> Vec<serde_json::Value> {
+    let is_in = |list: &[&str], column: &str| list.iter().any(|one| column.eq_ignore_ascii_case(one));
+    let name = columns.iter().zip(row).find_map(|(column, value)| {
+        let name = value.as_str().filter(|_| is_in(&NAMING_COLUMNS, column))?;
+        (names::is_name(name) && names::promises_secret(name)).then_some(name)
+    });
+    let one = |(column, value): (&String, &Value)| {
+        let Value::Text(text) = value else { return value.to_json() };
+        let named = name.filter(|_| is_in(&NAMED_COLUMNS, column));
+        let named = named.or_else(|| Some(column.as_str()).filter(|column| names::promises_secret(column)));
+        if named.is_some_and(|name| !names::is_no_secret(name, text)) {
+            return words::SECRET.into();
+        }
+        let mut clean = hidden(text);
+        if is_in(&FREE_COLUMNS, column) {
+            clean = words::hide_random(&clean);
+        }
+        cut(&mut clean, MAX_TEXT_BYTES);
+        clean.into()
+    };
+    columns.iter().zip(row).map(one).collect()
+}
+
+fn hidden(text: &str) -> String {
     let mut clean = text[..text.floor_char_boundary(MAX_SEARCHED_BYTES)].to_owned();
     for (pattern, shown) in PATTERNS.iter() {
         if pattern.is_match(&clean) {
             clean = pattern.replace_all(&clean, *shown).into_owned();
         }
     }
-    cut(&mut clean, MAX_TEXT_BYTES);
-    clean
+    words::hide_assigned(&words::hide_options(&words::hide_in_addresses(&clean)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn every_pattern_compiles() {
-        assert_eq!(PATTERNS.len(), 10);
-    }
-
-    #[test]
-    fn secrets_are_taken_out() {
-        for (text, expected) in [
-            ("mysql --password=hunter22 -u x", "mysql --password=[secret] -u x"),
-            ("curl --token abcdef", "curl --token [secret]"),
-            ("postgres://app:s3cret@db/x", "postgres://app:[secret]@db/x"),
-            ("root:$6$salt$abcdefghijklmnop:19000", "root:[password digest]:19000"),
-            (concat!("id AKIA", "ABCDEFGHIJKLMNOP"), "id [access key]"),
-            ("PASS_MAX_DAYS 99999", "PASS_MAX_DAYS 99999"),
-            ("PasswordAuthentication yes", "PasswordAuthentication yes"),
-        ] {
-            assert_eq!(redact(text), expected);
-        }
-        assert_eq!(redact(&"a".repeat(100_000)).chars().count(), 4_001);
-        assert_eq!(
-            redact("a\n-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nb"),
-            "a\n[private key]\nb"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn the_result_is_bounded(text in "(?s).{0,6000}") {
-            prop_assert!(redact(&text).len() <= text.len().max(MAX_TEXT_BYTES) + 64);
-        }
-    }
-}
+mod tests;

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::functions::hex;
 use crate::kernel::cpu_time;
 use crate::reader::{Gap, cut};
-use crate::redact::redact;
+use crate::redact::{redact, redact_row};
 use crate::value::{Parameters, Value};
 
 /// Findings of one check; beyond it a list says no more than its length.
@@ -246,10 +246,10 @@ fn findings(check: &Check, answer: &QueryOutput, resource: usize) -> (Vec<Findin
         let evidence: BTreeMap<String, serde_json::Value> = answer
             .columns
             .iter()
-            .zip(row)
+            .zip(redact_row(&answer.columns, row))
             .enumerate()
             .filter(|(position, _)| *position != resource)
-            .map(|(_, (column, value))| (column.clone(), clean(value)))
+            .map(|(_, (column, value))| (column.clone(), value))
             .collect();
         let position = *listed.entry(name.clone()).or_insert(findings.len());
         if let Some(finding) = findings.get_mut(position) {
@@ -294,13 +294,6 @@ fn with_short_key(fact: Fact, key: &[String]) -> Fact {
         }
     }
     Fact::new(table, key, row)
-}
-
-fn clean(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Text(text) => redact(text).into(),
-        other => other.to_json(),
-    }
 }
 
 struct Run<'a> {
@@ -367,7 +360,7 @@ impl Run<'_> {
                         collected.partial.insert(collect.table.clone());
                     }
                     for row in answer.rows {
-                        let row: Row = answer.columns.iter().cloned().zip(row.iter().map(clean)).collect();
+                        let row: Row = answer.columns.iter().cloned().zip(redact_row(&answer.columns, &row)).collect();
                         let fact = with_short_key(Fact::new(collect.table.clone(), &collect.key, row), &collect.key);
                         if fact.key.len() > MAX_KEY_BYTES {
                             self.say(LogLevel::Error, format!("{}: a fact has too long a key", collect.table));
