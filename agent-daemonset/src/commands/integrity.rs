@@ -64,7 +64,7 @@ struct HowArgs {
     #[arg(long, value_name = "FOLDER", default_value = "/")]
     root: PathBuf,
     /// Of larger files only the metadata is compared
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().file_bytes)]
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().file_bytes, value_parser = clap::value_parser!(u64).range(1..))]
     max_file_bytes: u64,
     /// End after this time without a result
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().time.as_secs())]
@@ -105,7 +105,8 @@ fn init(args: &InitArgs) -> anyhow::Result<Outcome> {
         DigestArg::Blake3 => Digest::Blake3,
     };
     let survey = Survey { excludes: args.exclude.clone(), digest, limits: args.how.limits(), ..Survey::of(paths) };
-    if args.baseline.exists() {
+    // Also a link that points to nothing: what it is called would not be what was written.
+    if args.baseline.symlink_metadata().is_ok() {
         bail!(
             "{} is there already; see what changed with `integrity check`, accept it with `integrity update`, or remove \
              the file",
@@ -114,6 +115,9 @@ fn init(args: &InitArgs) -> anyhow::Result<Outcome> {
     }
     let mut new = NewFile::beside(&args.baseline, &survey, &args.how.root)?;
     let summary = compare(&args.how.root, &survey, None, Some(&mut new.file), |_| {})?;
+    if let Some(path) = summary.missing.first().filter(|_| !args.paths.is_empty() || summary.entries == 0) {
+        bail!("{} is not there, so nothing would be known of it; name paths that are", shown(&path.to_string_lossy()));
+    }
     new.keep()?;
     let mut output = io::stdout().lock();
     writeln!(
@@ -137,7 +141,13 @@ fn check(args: &CheckArgs, updates: bool) -> anyhow::Result<Outcome> {
     let made = baseline::check(io::BufReader::with_capacity(256 << 10, &previous))?;
     previous.rewind()?;
     let survey = Survey { reads_all: args.full, limits: args.how.limits(), ..made.survey() };
-    let mut new = if updates { Some(NewFile::beside(&args.baseline, &survey, &args.how.root)?) } else { None };
+    let mut new = if updates {
+        // A link stays one, and what it points to is brought up to date.
+        let place = args.baseline.canonicalize().with_context(|| format!("cannot open the baseline {name}"))?;
+        Some(NewFile::beside(&place, &survey, &args.how.root)?)
+    } else {
+        None
+    };
     if !updates {
         sandbox::confine_reader()?;
     }
@@ -172,8 +182,18 @@ fn check(args: &CheckArgs, updates: bool) -> anyhow::Result<Outcome> {
     if let Some(new) = new {
         new.keep()?;
     }
-    let has_changed = summary.added + summary.removed + summary.changed > 0;
-    Ok(if has_changed && !updates { Outcome::Findings } else { Outcome::Done })
+    Ok(if updates { Outcome::Done } else { outcome(&summary) })
+}
+
+/// What was not looked at is not known to be as it was.
+fn outcome(summary: &Summary) -> Outcome {
+    if summary.added + summary.removed + summary.changed > 0 {
+        Outcome::Findings
+    } else if summary.gap_count > 0 || summary.entries == 0 {
+        Outcome::Incomplete
+    } else {
+        Outcome::Done
+    }
 }
 
 /// A baseline that is being written beside the one it becomes: that one is there whole, old or new, at every moment.
@@ -200,10 +220,16 @@ impl NewFile {
         let mut new_name = name.to_owned();
         new_name.push(".new");
         let path = folder.join(new_name);
+        // What an attempt left behind goes, and a link that somebody put there: nothing is written through it.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot write {}", path.display()));
+            }
+            Ok(()) | Err(_) => {}
+        }
         let file = fs::OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .open(&path)
             .with_context(|| format!("cannot write {}", path.display()))?;
         // It says what is on the host, and who can change it can hide what changed.
@@ -236,13 +262,19 @@ fn refuse_inside(baseline: &Path, survey: &Survey, root: &Path) -> anyhow::Resul
     let root = root.canonicalize().with_context(|| format!("cannot survey {}", root.display()))?;
     let Ok(below) = baseline.strip_prefix(&root) else { return Ok(()) };
     let below = Path::new("/").join(below);
-    if let Some(path) = survey.paths.iter().find(|path| below.starts_with(path)) {
+    // A path may lead through links; what it leads to is compared then.
+    let leads_to = |path: &str| root.join(path.trim_start_matches('/')).canonicalize();
+    let holds = |path: &str| below.starts_with(path) || leads_to(path).is_ok_and(|path| baseline.starts_with(path));
+    if let Some(path) = survey.paths.iter().find(|path| holds(path)) {
         bail!("the baseline lies in {path}, which it is about; write it to another folder");
     }
     Ok(())
 }
 
 fn gaps(output: &mut impl Write, summary: &Summary) -> io::Result<()> {
+    for path in &summary.missing {
+        writeln!(output, "Not there: {}", shown(&path.to_string_lossy()))?;
+    }
     if summary.gap_count == 0 {
         return Ok(());
     }
@@ -276,6 +308,7 @@ fn difference(field: Field, before: &Record, after: &Record) -> String {
         Field::Group => format!("{name} {} → {}", before.gid, after.gid),
         Field::Size => format!("{name} {} → {}", before.size, after.size),
         Field::Target => format!("{name} {} → {}", target(before), target(after)),
+        Field::Device => format!("{name} {} → {}", device(before), device(after)),
         Field::Content | Field::Attributes | Field::Modified => name.to_owned(),
     }
 }
@@ -283,6 +316,13 @@ fn difference(field: Field, before: &Record, after: &Record) -> String {
 fn target(record: &Record) -> String {
     match &record.content {
         Content::Target(target) => shown(&String::from_utf8_lossy(target)),
+        _ => String::new(),
+    }
+}
+
+fn device(record: &Record) -> String {
+    match record.content {
+        Content::Device(number) => format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number)),
         _ => String::new(),
     }
 }
@@ -313,6 +353,9 @@ fn side(record: &Record, digest: Digest) -> Value {
         Content::Target(_) => {
             side.insert("target".into(), target(record).into());
         }
+        Content::Device(_) => {
+            side.insert("device".into(), device(record).into());
+        }
         Content::None | Content::Unknown => {}
     }
     Value::Object(side)
@@ -330,6 +373,7 @@ fn figures(summary: &Summary) -> Value {
         "changed": summary.changed,
         "gap_count": summary.gap_count,
         "gaps": gaps,
+        "missing": summary.missing.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
         "seconds": summary.elapsed.as_secs_f64(),
     })
 }

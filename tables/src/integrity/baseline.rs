@@ -115,6 +115,8 @@ pub enum Content {
     Digest([u8; 32], [u8; 16]),
     /// Where a link points.
     Target(Vec<u8>),
+    /// The number of a device.
+    Device(u64),
     /// A file that could not be read, or is larger than the limit.
     Unknown,
 }
@@ -193,6 +195,10 @@ impl<W: Write> Writer<W> {
                 put_bytes(out, target)?;
             }
             Content::Unknown => out.write_all(&[3])?,
+            Content::Device(number) => {
+                out.write_all(&[4])?;
+                put(out, *number)?;
+            }
         }
         self.last.clone_from(&record.path);
         self.count += 1;
@@ -416,6 +422,7 @@ impl<R: Read> Hashed<R> {
                 }
                 2 => Content::Target(self.bytes(MAX_PATH_BYTES)?),
                 3 => Content::Unknown,
+                4 => Content::Device(self.number()?),
                 _ => return Err(damaged("an entry has no known content")),
             },
         })

@@ -38,6 +38,8 @@ pub enum Field {
     Attributes,
     /// Where a link points.
     Target,
+    /// The number of a device: with another one the same name opens another device.
+    Device,
     /// The mtime, of a file only: that of a folder changes with each file in it, which is told by itself.
     Modified,
 }
@@ -54,6 +56,7 @@ impl Field {
             Self::Content => "content",
             Self::Attributes => "attributes",
             Self::Target => "target",
+            Self::Device => "device",
             Self::Modified => "mtime",
         }
     }
@@ -99,14 +102,25 @@ impl Change {
     }
 }
 
+/// Whether what the entry holds can be compared now and could not be when its record was made.
+pub(super) fn was_unknown(before: &Record, after: &Record) -> bool {
+    before.kind == after.kind
+        && match (&before.content, &after.content) {
+            (Content::Unknown, after) => *after != Content::Unknown,
+            (Content::None, Content::Device(_)) => true,
+            _ => false,
+        }
+}
+
 fn differences(before: &Record, after: &Record) -> Vec<Field> {
     let is_file = after.kind == super::Kind::File;
-    let (content, attributes, target) = match (&before.content, &after.content) {
-        (Content::Digest(before, old), Content::Digest(after, new)) => (before != after, old != new, false),
-        (Content::Target(before), Content::Target(after)) => (false, false, before != after),
-        // What could not be read is told as a gap; it is no change.
-        _ => (false, false, false),
+    // What could not be read then or now is told as a gap; it is no change.
+    let (content, attributes) = match (&before.content, &after.content) {
+        (Content::Digest(before, old), Content::Digest(after, new)) => (before != after, old != new),
+        _ => (false, false),
     };
+    let target = matches!((&before.content, &after.content), (Content::Target(before), Content::Target(after)) if before != after);
+    let device = matches!((&before.content, &after.content), (Content::Device(before), Content::Device(after)) if before != after);
     let found = [
         (Field::Kind, before.kind != after.kind),
         (Field::Mode, before.mode != after.mode),
@@ -116,6 +130,7 @@ fn differences(before: &Record, after: &Record) -> Vec<Field> {
         (Field::Content, content),
         (Field::Attributes, attributes),
         (Field::Target, target),
+        (Field::Device, device),
         (Field::Modified, is_file && before.modified != after.modified),
     ];
     found.into_iter().filter_map(|(field, differs)| differs.then_some(field)).collect()

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::baseline::{Content, Kind, Made, Reader, Record, Writer};
-use super::change::{Change, ChangeKind};
+use super::change::{Change, ChangeKind, was_unknown};
 use super::digests::{Done, Job, Work, too_large};
 use super::walk::{Gaps, Walk};
 use super::{Error, Gap, Survey, order};
@@ -45,6 +45,8 @@ pub struct Summary {
     pub gap_count: u64,
     /// The first of it.
     pub gaps: Vec<Gap>,
+    /// Paths of the survey that are not there.
+    pub missing: Vec<PathBuf>,
     /// Wall time.
     pub elapsed: Duration,
 }
@@ -180,7 +182,7 @@ impl<R: Read, W: Write, F: FnMut(Change)> Comparison<'_, R, W, F> {
             output.finish()?;
         }
         let Gaps { named, count } = self.walk.gaps;
-        Ok(Summary { gaps: named, gap_count: count, ..self.summary })
+        Ok(Summary { gaps: named, gap_count: count, missing: self.walk.missing, ..self.summary })
     }
 
     fn advance(&mut self) -> Result<(), Error> {
@@ -228,9 +230,16 @@ impl<R: Read, W: Write, F: FnMut(Change)> Comparison<'_, R, W, F> {
                 }
             }
             FileType::Symlink => match self.walk.read_link() {
-                Ok(target) => after.content = Content::Target(target),
+                Ok(target) => {
+                    if self.walk.leads_away(&target) {
+                        let reason = "is a link, and what it points to is not surveyed; name that path itself";
+                        self.walk.gaps.add(&after.path, reason);
+                    }
+                    after.content = Content::Target(target);
+                }
                 Err(error) => self.unknown(&mut after, error.to_string()),
             },
+            FileType::CharacterDevice | FileType::BlockDevice => after.content = Content::Device(metadata.raw_device),
             _ => {}
         }
         self.waiting.push_back(Waiting { before, after: Some(after), is_read });
@@ -300,6 +309,12 @@ impl<R: Read, W: Write, F: FnMut(Change)> Comparison<'_, R, W, F> {
         }
         if !self.has_baseline {
             return Ok(());
+        }
+        if let (Some(before), Some(after)) = (&before, &after)
+            && was_unknown(before, after)
+        {
+            let reason = "what it holds was not known when the baseline was made; it is not compared";
+            self.walk.gaps.add(&after.path, reason);
         }
         let change = match (before, after) {
             (Some(before), Some(after)) => Change::between(&before, &after),

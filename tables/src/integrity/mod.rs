@@ -34,7 +34,8 @@ pub use kept::{BaselineFile, Differences, Kept};
 /// What is surveyed, and how.
 #[derive(Debug, Clone)]
 pub struct Survey {
-    /// Files and folders, absolute; one below another is part of it. Links to them are not followed.
+    /// Files and folders, absolute; one below another is part of it. Links are not followed: one that is named here and
+    /// points to what is not is told as a gap.
     pub paths: Vec<String>,
     /// Paths left out with all that is below them: `*`, `?` and `[…]` within a name, `**` for any number of folders.
     pub excludes: Vec<String>,

@@ -138,6 +138,7 @@ fn overlapping_paths_are_walked_once_and_a_file_is_a_path_too() {
     let survey = Survey::of(["/usr/lib/", "/usr", "/etc/passwd", "/nowhere"]);
     let (record, summary) = tree.record(&survey);
     assert_eq!((summary.entries, summary.files, summary.gap_count), (9, 4, 0));
+    assert_eq!(summary.missing, [Path::new("/nowhere")]);
     fs::create_dir(tree.path("nowhere")).unwrap();
     assert_eq!(tree.differences(&survey, &record).0, ["added /nowhere"]);
 }
@@ -167,6 +168,52 @@ fn a_file_beyond_the_limit_is_compared_by_its_metadata_and_named() {
     assert!(summary.gaps[0].reason.contains("larger than"), "{:?}", summary.gaps);
     fs::File::options().write(true).open(tree.path("etc/sparse")).unwrap().set_len(11 << 30).unwrap();
     assert_eq!(tree.differences(&everything(), &record).0, ["changed /etc/sparse size,mtime"]);
+}
+
+#[test]
+fn what_was_not_known_in_the_baseline_is_not_known_to_be_the_same() {
+    let tree = Tree::new();
+    let few = Survey { limits: Limits { file_bytes: 4, ..Limits::default() }, ..everything() };
+    let (record, summary) = tree.record(&few);
+    assert_eq!(summary.gap_count, 6);
+    let (lines, summary) = tree.differences(&everything(), &record);
+    assert_eq!((lines, summary.gap_count), (Vec::new(), 6));
+    assert!(summary.gaps[0].reason.contains("when the baseline was made"), "{:?}", summary.gaps);
+}
+
+#[test]
+fn a_link_that_is_named_hides_what_it_points_to() {
+    let tree = Tree::new();
+    symlink("usr/lib", tree.path("lib")).unwrap();
+    symlink("bin", tree.path("usr/sbin")).unwrap();
+    let (_, summary) = tree.record(&Survey::of(["/lib", "/etc"]));
+    assert_eq!((summary.gap_count, summary.gaps[0].path.as_str()), (1, "/lib"));
+    // Fedora has /usr/sbin -> bin, and both are in a survey of programs.
+    let (_, summary) = tree.record(&Survey::of(["/lib", "/usr/bin", "/usr/lib", "/usr/sbin"]));
+    assert_eq!(summary.gap_count, 0);
+}
+
+#[test]
+fn a_device_that_becomes_another_is_a_change() {
+    let device = |number| baseline::Record {
+        path: b"/etc/null".to_vec(),
+        kind: Kind::Character,
+        mode: 0o666,
+        uid: 0,
+        gid: 0,
+        size: 0,
+        modified: (1, 0),
+        changed: (1, 0),
+        inode: 1,
+        is_settled: true,
+        content: number,
+    };
+    // null is 1:3, the memory 1:1.
+    let (null, memory) = (device(Content::Device(0x103)), device(Content::Device(0x101)));
+    let change = Change::between(&null, &memory).unwrap();
+    assert_eq!(change.fields, [Field::Device]);
+    assert!(Change::between(&null, &null).is_none());
+    assert!(change::was_unknown(&device(Content::None), &null));
 }
 
 #[test]
@@ -229,6 +276,7 @@ fn any_content() -> impl Strategy<Value = Content> {
         Just(Content::Unknown),
         (any::<[u8; 32]>(), any::<[u8; 16]>()).prop_map(|(digest, attributes)| Content::Digest(digest, attributes)),
         prop::collection::vec(any::<u8>(), 0..40).prop_map(Content::Target),
+        any::<u64>().prop_map(Content::Device),
     ]
 }
 

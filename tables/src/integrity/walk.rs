@@ -4,7 +4,7 @@
 use std::collections::{BinaryHeap, VecDeque};
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::Gap;
 use super::order::is_within;
@@ -51,6 +51,8 @@ struct Level {
 pub(super) struct Walk<'a> {
     root: &'a Root,
     starts: VecDeque<PathBuf>,
+    /// All of them, also those that are done.
+    all_starts: Vec<PathBuf>,
     excludes: Vec<Pattern>,
     levels: Vec<Level>,
     held: usize,
@@ -63,6 +65,8 @@ pub(super) struct Walk<'a> {
     /// The last folder whose content is hidden: nothing can be said of what is in it.
     hidden: Option<Vec<u8>>,
     pub gaps: Gaps,
+    /// Paths that were asked for and are not there.
+    pub missing: Vec<PathBuf>,
 }
 
 impl<'a> Walk<'a> {
@@ -73,6 +77,7 @@ impl<'a> Walk<'a> {
         starts.dedup_by(|later, earlier| is_within(bytes(later), bytes(earlier)));
         Self {
             root,
+            all_starts: starts.clone(),
             starts: starts.into(),
             excludes,
             levels: Vec::new(),
@@ -84,6 +89,7 @@ impl<'a> Walk<'a> {
             enters: false,
             hidden: None,
             gaps: Gaps::default(),
+            missing: Vec::new(),
         }
     }
 
@@ -113,7 +119,12 @@ impl<'a> Walk<'a> {
                     self.enters = metadata.is_dir();
                     return Some(metadata);
                 }
-                Some(Err(error)) => self.hide(&error),
+                Some(Err(error)) => {
+                    if self.is_start && error.kind() == io::ErrorKind::NotFound {
+                        self.missing.push(PathBuf::from(OsStr::from_bytes(&self.path)));
+                    }
+                    self.hide(&error);
+                }
                 None => {}
             }
         }
@@ -142,6 +153,26 @@ impl<'a> Walk<'a> {
         }
         let target = self.root.read_link(Path::new(OsStr::from_bytes(&self.path)))?;
         Ok(bytes(&target).to_vec())
+    }
+
+    /// Whether the entry, a link, is a path that was asked for and points to what no such path holds. Links are not
+    /// followed, so nobody would look there.
+    pub fn leads_away(&self, target: &[u8]) -> bool {
+        if !self.is_start {
+            return false;
+        }
+        let above = Path::new(OsStr::from_bytes(&self.path)).parent().unwrap_or(Path::new("/"));
+        let mut leads_to = PathBuf::from("/");
+        for part in above.join(OsStr::from_bytes(target)).components() {
+            match part {
+                Component::Normal(name) => leads_to.push(name),
+                Component::ParentDir => {
+                    leads_to.pop();
+                }
+                Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+            }
+        }
+        !self.all_starts.iter().any(|start| bytes(start) != self.path && is_within(bytes(&leads_to), bytes(start)))
     }
 
     /// Whether a path of an earlier walk may still be there, unseen.

@@ -83,6 +83,9 @@ fn tell_gaps(scan: &Scan, differences: &Arc<Differences>) {
     if differences.is_cut {
         scan.warn("there are more differences than are kept; the list is not complete");
     }
+    if differences.summary.entries == 0 && !differences.summary.missing.is_empty() {
+        scan.warn("none of the paths is there, so nothing is compared");
+    }
     for gap in &differences.summary.gaps {
         scan.warn(format!("{}: {}", gap.path, gap.reason));
     }
@@ -135,7 +138,7 @@ impl Side {
         let (sha256, target) = match &entry.content {
             Content::Digest(digest, _) => (Value::from(hex(digest)), Value::Null),
             Content::Target(target) => (Value::Null, Value::from(String::from_utf8_lossy(target).into_owned())),
-            Content::None | Content::Unknown => (Value::Null, Value::Null),
+            Content::None | Content::Device(_) | Content::Unknown => (Value::Null, Value::Null),
         };
         Self {
             kind: Value::from(entry.kind.as_str()),

@@ -65,7 +65,11 @@ fn what_is_wrong_with_a_baseline_is_said_in_a_sentence() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(at("damaged"), bytes).unwrap();
-    let cases: [(&[&str], &str); 7] = [
+    std::os::unix::fs::symlink(at("gone"), at("link")).unwrap();
+    let cases: [(&[&str], &str); 10] = [
+        (&["integrity", "init", &at("link"), "/etc", "--root", root], "is there already"),
+        (&["integrity", "init", &at("x"), "/etc", "/ect", "--root", root], "/ect is not there"),
+        (&["integrity", "init", &at("x"), "/etc", "--max-file-bytes", "0", "--root", root], "is not in"),
         (&["integrity", "init", &there, "/etc", "--root", root], "is there already"),
         (&["integrity", "init", &at("x"), "etc", "--root", root], "write it from the root"),
         (&["integrity", "init", &at("x"), "/etc", "--exclude", "cache", "--root", root], "/var/cache"),
@@ -81,6 +85,27 @@ fn what_is_wrong_with_a_baseline_is_said_in_a_sentence() {
         assert!(output.stdout.is_empty(), "{arguments:?} told something before it was refused");
     }
     assert!(!Path::new(&at("x")).exists());
+}
+
+#[test]
+fn nothing_is_written_through_a_link_and_what_is_not_compared_does_not_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = synthetic_root(folder.path());
+    let root = root.to_str().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(at("precious"), "precious").unwrap();
+    std::os::unix::fs::symlink(at("precious"), at("host.new")).unwrap();
+    let made = agent(&["integrity", "init", &at("host"), "/etc", "--max-file-bytes", "1", "--root", root]);
+    assert!(made.status.success(), "{}", said(&made));
+    assert_eq!(fs::read_to_string(at("precious")).unwrap(), "precious");
+    // A link to a baseline: that baseline is brought up to date.
+    std::os::unix::fs::symlink(at("host"), at("link")).unwrap();
+    let check = ["integrity", "check", &at("link"), "--root", root];
+    let unknown = agent(&check);
+    assert_eq!(unknown.status.code(), Some(3), "the baseline has no content: {}", said(&unknown));
+    assert!(agent(&["integrity", "update", &at("link"), "--root", root]).status.success());
+    assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+    assert_eq!(agent(&check).status.code(), Some(0));
 }
 
 fn integrity_module() -> Module {
