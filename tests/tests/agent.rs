@@ -127,6 +127,10 @@ fn a_scan_of_a_root_finds_what_is_wrong_there_and_can_fail_on_it() {
     let output = agent(&["scan", "--root", root, "--modules", "linux-time-sync"]);
     let report = String::from_utf8(output.stdout).unwrap();
     assert!(report.contains("· linux-time-sync") && !report.contains("✓"), "{report}");
+    let output = agent(&["scan", "--root", root, "--modules", "linux-time-sync", "--fail-on", "critical"]);
+    assert_eq!(output.status.code(), Some(3), "what was not decided did not pass");
+    let output = agent(&["scan", "--root", root, "--modules", "linux-inventory-users", "--fail-on", "critical"]);
+    assert_eq!(output.status.code(), Some(0), "{}: there is nothing to decide", said(&output));
     let output = agent(&["scan", "--root", root, "--modules", "linux-time-sync", "-o", "json"]);
     let run = envelopes(&output.stdout).unwrap().remove(0);
     let reasons: BTreeSet<_> = run.checks.iter().map(|check| check.message.as_deref()).collect();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 use catalog::Catalog;
-use catalog::envelope::{Envelope, RunStatus, Severity};
+use catalog::envelope::{CheckVerdict, Envelope, RunStatus, Severity, Verdict};
 use catalog::module::{Engine, Module, Os};
 use catalog::selection;
 use clap::{Args, ValueEnum};
@@ -46,7 +46,7 @@ pub struct ScanArgs {
     host_root: PathBuf,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// End with status 1 if there is a finding of this severity or worse
+    /// End with status 1 if there is a finding of this severity or worse, and with 3 if such a check was not decided
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     fail_on: Option<Severity>,
     /// Form of the result: a report for people, or an envelope a line
@@ -155,7 +155,11 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<Outcome> {
         };
         report.print(&mut anstream::stdout().lock())?;
     }
-    Ok(outcome(args.fail_on, &runs))
+    let outlines = runs.iter().filter_map(|outline| {
+        let module = modules.iter().find(|module| module.slug == outline.run.module)?;
+        Some((module, &outline.run))
+    });
+    Ok(outcome(args.fail_on, &outlines.collect::<Vec<_>>()))
 }
 
 /// Whether there is a Linux below a root. What a link there points to is resolved by the tables, below that root.
@@ -163,17 +167,30 @@ fn is_linux(root: &Path) -> bool {
     ["etc/os-release", "usr/lib/os-release"].iter().any(|file| root.join(file).symlink_metadata().is_ok())
 }
 
-fn outcome(fail_on: Option<Severity>, outlines: &[Outline]) -> Outcome {
-    let mut runs = outlines.iter().map(|outline| &outline.run);
-    let is_bad_enough =
-        |run: &Envelope| run.findings.iter().any(|finding| fail_on.is_some_and(|least| finding.severity >= least));
-    if runs.clone().any(is_bad_enough) {
+/// Who asks for a failure takes the absence of one for a result: what could have failed and was not decided is none.
+fn outcome(fail_on: Option<Severity>, runs: &[(&Module, &Envelope)]) -> Outcome {
+    let is_found =
+        |least: Severity| runs.iter().any(|(_, run)| run.findings.iter().any(|finding| finding.severity >= least));
+    let was_cut_short = runs.iter().any(|(_, run)| matches!(run.status, RunStatus::Failed | RunStatus::Timeout));
+    if fail_on.is_some_and(is_found) {
         Outcome::Findings
-    } else if runs.any(|run| matches!(run.status, RunStatus::Failed | RunStatus::Timeout)) {
+    } else if was_cut_short || fail_on.is_some_and(|least| is_undecided(least, runs)) {
         Outcome::Incomplete
     } else {
         Outcome::Done
     }
+}
+
+/// Whether a check of this severity or worse has no verdict, or no check of any has one.
+fn is_undecided(least: Severity, runs: &[(&Module, &Envelope)]) -> bool {
+    let has_error = |module: &Module, check: &CheckVerdict| {
+        check.verdict == Verdict::Error && module.check(&check.id).is_none_or(|check| check.severity >= least)
+    };
+    let is_decided = |check: &CheckVerdict| matches!(check.verdict, Verdict::Pass | Verdict::Fail);
+    let mut checks = runs.iter().flat_map(|(_, run)| &run.checks).peekable();
+    let has_checks = checks.peek().is_some();
+    runs.iter().any(|(module, run)| run.checks.iter().any(|check| has_error(module, check)))
+        || (has_checks && !checks.any(is_decided))
 }
 
 /// The newest version of each module that is meant, by slug.
@@ -255,5 +272,47 @@ impl Progress {
         if self.is_shown {
             eprint!("\r\u{1b}[K");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNDECIDED: &str = r#"{"id": "a", "verdict": "error"}"#;
+    const ELSEWHERE: &str = r#"{"id": "b", "verdict": "not_applicable"}"#;
+    const PASSED: &str = r#"{"id": "b", "verdict": "pass"}"#;
+
+    fn checks(texts: &[&str]) -> Vec<CheckVerdict> {
+        texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_was_not_decided_is_no_pass_for_who_asks_for_failures() {
+        let catalog = Catalog::embedded().unwrap();
+        let mut module = catalog.latest().find(|entry| entry.module.checks.len() > 1).unwrap().module.clone();
+        (module.checks[0].id, module.checks[0].severity) = ("a".to_owned(), Severity::Medium);
+        (module.checks[1].id, module.checks[1].severity) = ("b".to_owned(), Severity::Low);
+        let ended = |fail_on, verdicts: &[&str]| {
+            let run = Envelope { status: RunStatus::Partial, checks: checks(verdicts), ..envelope() };
+            outcome(fail_on, &[(&module, &run)])
+        };
+        assert_eq!(ended(None, &[UNDECIDED, PASSED]), Outcome::Done);
+        assert_eq!(ended(Some(Severity::High), &[UNDECIDED, PASSED]), Outcome::Done);
+        assert_eq!(ended(Some(Severity::Medium), &[UNDECIDED, PASSED]), Outcome::Incomplete);
+        assert_eq!(ended(Some(Severity::Critical), &[ELSEWHERE]), Outcome::Incomplete);
+        assert_eq!(ended(Some(Severity::Low), &[PASSED]), Outcome::Done);
+        assert_eq!(ended(Some(Severity::Low), &[]), Outcome::Done);
+    }
+
+    fn envelope() -> Envelope {
+        serde_json::from_value(serde_json::json!({
+            "run_id": uuid::Uuid::nil(), "module": "m", "version": "1.0.0", "status": "partial",
+            "started_at": "2026-11-22T00:00:00Z", "duration_ms": 1, "resource": { "cpu_ms": 1, "max_rss_kb": 1 },
+            "summary": { "passed": 0, "failed": 0, "not_applicable": 0, "error": 0, "score": null },
+            "checks": [], "findings": [], "benchmarks": [], "facts": { "snapshot": "", "added": [], "removed": [] },
+            "artifacts": [], "log": [],
+        }))
+        .unwrap()
     }
 }
