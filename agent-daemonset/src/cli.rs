@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use catalog::printable::printable;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{enroll, integrity, query, run, scan, tables};
@@ -107,7 +108,7 @@ pub fn main() -> ExitCode {
         // Whoever read the output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tenantra-agent: {}", said_once(&error));
+            eprintln!("tenantra-agent: {}", printable(&said_once(&error)));
             ExitCode::from(status_of(&error))
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use catalog::envelope::{Envelope, Finding, LogLevel, RunStatus, Severity, Summary, Verdict};
 use catalog::module::{Check, Module};
+use catalog::printable::printable_line as printable;
 use owo_colors::{OwoColorize, Style};
 use rustix::termios::tcgetwinsize;
 use serde_json::Value;
@@ -152,7 +153,7 @@ impl Report<'_> {
                 output,
                 "{} {}  {}",
                 format!("{:8}", check.severity.as_str().to_uppercase()).style(colour(check.severity)),
-                check.title.bold(),
+                printable(&check.title).bold(),
                 module.slug.dimmed()
             )?;
             for finding in findings {
@@ -160,10 +161,10 @@ impl Report<'_> {
                     .evidence
                     .iter()
                     .filter(|(_, value)| !value.is_null())
-                    .map(|(name, value)| format!("{name} {}", shown(value)))
+                    .map(|(name, value)| format!("{} {}", printable(name), shown(value)))
                     .collect();
                 let line = if evidence.is_empty() {
-                    printable(&finding.resource)
+                    printable(&finding.resource).into_owned()
                 } else {
                     format!("{}: {}", printable(&finding.resource), evidence.join(", "))
                 };
@@ -172,7 +173,7 @@ impl Report<'_> {
             if *count > findings.len() {
                 writeln!(output, "         {}", format!("and {} more", count - findings.len()).dimmed())?;
             }
-            for (index, line) in wrap(&check.remediation.text, width - 11).iter().enumerate() {
+            for (index, line) in wrap(&printable(&check.remediation.text), width - 11).iter().enumerate() {
                 let lead = if index == 0 { "→" } else { " " };
                 writeln!(output, "         {} {line}", lead.cyan())?;
             }
@@ -306,14 +307,9 @@ fn milliseconds(ms: u64) -> String {
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
-        Value::String(text) => printable(text),
-        other => other.to_string(),
+        Value::String(text) => printable(text).into_owned(),
+        other => printable(&other.to_string()).into_owned(),
     }
-}
-
-/// Text of a host must not move the terminal's cursor or change its colours.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn cut(line: &str, width: usize) -> String {

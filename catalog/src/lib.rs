@@ -14,6 +14,7 @@ pub mod lifecycle;
 pub mod load;
 pub mod module;
 pub mod page;
+pub mod printable;
 mod problem;
 pub mod scap;
 pub mod selection;

@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
         // Whoever read the output has seen enough.
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tenantra: {error}");
+            eprintln!("tenantra: {}", catalog::printable::printable(&error.to_string()));
             ExitCode::from(error.exit_status())
         }
     }

@@ -1,7 +1,9 @@
 //! What people and scripts read on standard output: a table, or JSON or YAML whose fields are `snake_case` and stay.
 
+use std::fmt::Display;
 use std::io::Write as _;
 
+use catalog::printable::{printable, printable_json, printable_line};
 use clap::ValueEnum;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use k8s_openapi::jiff::Timestamp;
@@ -28,8 +30,8 @@ impl Format {
     pub fn print<T: Serialize + ?Sized>(self, value: &T, text: impl FnOnce() -> String) -> Result<(), Error> {
         let text = match self {
             Self::Table => text(),
-            Self::Json => serde_json::to_string_pretty(value)?,
-            Self::Yaml => serde_saphyr::to_string(&value)?,
+            Self::Json => printable_json(&serde_json::to_string_pretty(value)?).into_owned(),
+            Self::Yaml => printable(&serde_saphyr::to_string(&value)?).into_owned(),
         };
         print(&text)
     }
@@ -75,24 +77,30 @@ fn wants_colours() -> bool {
     !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// A cell with text of anybody's, which cannot steer the terminal.
+#[allow(clippy::needless_pass_by_value, reason = "what is shown is made in place")]
+pub fn cell(value: impl Display) -> Cell {
+    Cell::new(printable_line(&value.to_string()))
+}
+
 /// A cell that is fine.
 pub fn good(text: impl Into<String>) -> Cell {
-    Cell::new(text.into()).fg(Color::Green)
+    cell(text.into()).fg(Color::Green)
 }
 
 /// A cell that needs a look.
 pub fn doubtful(text: impl Into<String>) -> Cell {
-    Cell::new(text.into()).fg(Color::Yellow)
+    cell(text.into()).fg(Color::Yellow)
 }
 
 /// A cell that needs somebody to act.
 pub fn bad(text: impl Into<String>) -> Cell {
-    Cell::new(text.into()).fg(Color::Red)
+    cell(text.into()).fg(Color::Red)
 }
 
 /// A cell, or `-`.
 pub fn or_none<T: ToString>(value: Option<T>) -> Cell {
-    Cell::new(value.map_or_else(|| NONE.to_owned(), |value| value.to_string()))
+    cell(value.map_or_else(|| NONE.to_owned(), |value| value.to_string()))
 }
 
 /// `1 tenant`, `2 tenants`.
@@ -124,6 +132,15 @@ mod tests {
         {
             assert_eq!(age(at(1_000_000), at(1_000_000 + seconds)), expected);
         }
+    }
+
+    #[test]
+    fn a_title_cannot_steer_the_terminal() {
+        let mut table = grid(&["TITLE"]);
+        table.add_row(vec![cell("a\u{1b}[2J\u{202e}b\nc")]);
+        table.add_row(vec![bad("\u{9b}31m")]);
+        let shown = rendered(&table);
+        assert!(!shown.contains(['\u{1b}', '\u{202e}', '\u{9b}']) && shown.contains("b c"), "{shown:?}");
     }
 
     #[test]

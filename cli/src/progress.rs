@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use catalog::printable::printable_line;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A line of progress; it goes when it is dropped.
@@ -27,7 +28,7 @@ impl Progress {
 
     /// Says what happens now.
     pub fn say(&mut self, text: impl Into<String>) {
-        let text = text.into();
+        let text = printable_line(&text.into()).into_owned();
         if self.last == text {
             return;
         }

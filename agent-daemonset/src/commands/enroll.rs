@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use catalog::printable::printable_line;
+
 use crate::cli::Outcome;
 use crate::client::{Client, Trust};
 use crate::config::{Error, ServerArgs};
@@ -23,7 +25,7 @@ pub fn enroll(args: &ServerArgs) -> anyhow::Result<Outcome> {
             "Already enrolled with {} as agent {} of tenant {}. Remove {} to enrol anew.",
             registration.server,
             registration.agent_id,
-            registration.tenant,
+            printable_line(&registration.tenant),
             state.path().display()
         )?;
         return Ok(Outcome::Done);
@@ -37,7 +39,7 @@ pub fn enroll(args: &ServerArgs) -> anyhow::Result<Outcome> {
         "Enrolled with {} as agent {} of tenant {}. Start it with: tenantra-agent run --state-dir {}",
         enrolled.registration.server,
         enrolled.registration.agent_id,
-        enrolled.registration.tenant,
+        printable_line(&enrolled.registration.tenant),
         state.path().display()
     )?;
     Ok(Outcome::Done)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use catalog::printable::{is_unfit, printable_json, printable_line};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 use tables::integrity::{Change, Content, Digest, Field, Limits, Record, Summary, Survey, baseline, compare};
@@ -158,7 +159,7 @@ fn check(args: &CheckArgs, updates: bool) -> anyhow::Result<Outcome> {
         if told.is_ok() {
             told = match args.output {
                 Form::Text => line(&mut output, &change),
-                Form::Json => writeln!(output, "{}", object(&change, survey.digest)),
+                Form::Json => writeln!(output, "{}", printable_json(&object(&change, survey.digest).to_string())),
             };
         }
     })?;
@@ -176,7 +177,7 @@ fn check(args: &CheckArgs, updates: bool) -> anyhow::Result<Outcome> {
             )?;
             gaps(&mut output, &summary)?;
         }
-        Form::Json => writeln!(output, "{}", figures(&summary))?,
+        Form::Json => writeln!(output, "{}", printable_json(&figures(&summary).to_string()))?,
     }
     output.flush()?;
     if let Some(new) = new {
@@ -280,14 +281,14 @@ fn gaps(output: &mut impl Write, summary: &Summary) -> io::Result<()> {
     }
     writeln!(output, "Not known, {} in all:", summary.gap_count)?;
     for gap in &summary.gaps {
-        writeln!(output, "  {}: {}", shown(&gap.path), gap.reason)?;
+        writeln!(output, "  {}: {}", shown(&gap.path), printable_line(&gap.reason))?;
     }
     Ok(())
 }
 
 /// A name is whatever who made the file chose: it must not steer a terminal.
 fn shown(path: &str) -> String {
-    if path.chars().any(char::is_control) { format!("{path:?}") } else { path.to_owned() }
+    if path.contains(is_unfit) { format!("{path:?}") } else { path.to_owned() }
 }
 
 fn line(output: &mut impl Write, change: &Change) -> io::Result<()> {

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use catalog::printable::{printable, printable_json, printable_line};
 use clap::{Args, ValueEnum};
 use comfy_table::ContentArrangement;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -156,7 +157,7 @@ fn ask(engine: &Asked, statement: &str) -> Result<QueryOutput, tables::Error> {
     drop(watch);
     let answer = answer?;
     for warning in &answer.warnings {
-        eprintln!("warning: {}: {}", warning.table, warning.message);
+        eprintln!("warning: {}: {}", printable_line(&warning.table), printable_line(&warning.message));
     }
     Ok(answer)
 }
@@ -179,9 +180,9 @@ fn as_table(output: &mut impl Write, answer: &QueryOutput) -> io::Result<()> {
     }
     let mut table = comfy_table::Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(&answer.columns);
+    table.set_header(answer.columns.iter().map(|column| printable_line(column)));
     for row in answer.rows.iter().take(MAX_TABLE_ROWS) {
-        table.add_row(row.iter().map(|value| printable(&value.to_string())));
+        table.add_row(row.iter().map(|value| printable(&value.to_string()).into_owned()));
     }
     let rows = if answer.rows.len() == 1 { "row" } else { "rows" };
     writeln!(output, "{table}")?;
@@ -191,17 +192,12 @@ fn as_table(output: &mut impl Write, answer: &QueryOutput) -> io::Result<()> {
     writeln!(output, "{} {rows} ({} ms)", answer.rows.len(), answer.elapsed.as_millis())
 }
 
-/// Text of a host must not move the terminal's cursor or change its colours.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
-}
-
 /// A list of objects, one a line.
 fn as_json(output: &mut impl Write, answer: &QueryOutput) -> io::Result<()> {
     let mut separator = "[";
     for object in answer.objects() {
         write!(output, "{separator}\n  ")?;
-        serde_json::to_writer(&mut *output, &object)?;
+        output.write_all(printable_json(&serde_json::to_string(&object)?).as_bytes())?;
         separator = ",";
     }
     if answer.rows.is_empty() { writeln!(output, "[]") } else { writeln!(output, "\n]") }
@@ -224,9 +220,10 @@ fn csv_text(value: &Value) -> String {
     }
 }
 
-/// RFC 4180 §2.
+/// RFC 4180 §2. What steers a terminal is replaced: these files are looked at on one; JSON has it all.
 fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    let text = printable(text);
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into_owned() }
 }
 
 const HELP: &str = "\
@@ -254,7 +251,7 @@ fn shell(engine: &Asked, mut form: Form) -> anyhow::Result<()> {
                 (Some(".tables"), _) => table_list::list(&mut io::stdout())?,
                 (Some(".schema"), Some(name)) => {
                     if let Err(error) = table_list::describe(&mut io::stdout(), name) {
-                        eprintln!("{error}");
+                        eprintln!("{}", printable(&error.to_string()));
                     }
                 }
                 (Some(".mode"), Some(name)) => match Form::from_str(name, true) {
@@ -271,7 +268,7 @@ fn shell(engine: &Asked, mut form: Form) -> anyhow::Result<()> {
         for statement in complete {
             // A mistake does not end the shell.
             if let Err(error) = answer(engine, statement, form) {
-                eprintln!("{}", said_once(&error));
+                eprintln!("{}", printable(&said_once(&error)));
             }
         }
         waiting = if rest.is_empty() { String::new() } else { format!("{rest}\n") };
@@ -304,7 +301,21 @@ mod tests {
     }
 
     #[test]
-    fn a_file_name_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb"), "a\u{fffd}[2Jb");
+    fn a_file_name_or_a_heading_cannot_steer_the_terminal() {
+        let hostile = "a\u{1b}[2Jb\u{202e}\u{9b}c";
+        let answer = QueryOutput {
+            columns: vec![hostile.into()],
+            rows: vec![vec![Value::from(hostile)]],
+            ..QueryOutput::default()
+        };
+        let (mut table, mut csv, mut json) = (Vec::new(), Vec::new(), Vec::new());
+        as_table(&mut table, &answer).unwrap();
+        as_csv(&mut csv, &answer).unwrap();
+        as_json(&mut json, &answer).unwrap();
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&json).unwrap()[0][hostile], hostile);
+        for shown in [table, csv, json] {
+            let shown = String::from_utf8(shown).unwrap();
+            assert!(!shown.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{shown:?}");
+        }
     }
 }

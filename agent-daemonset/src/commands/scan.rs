@@ -9,6 +9,7 @@ use anyhow::bail;
 use catalog::Catalog;
 use catalog::envelope::{CheckVerdict, Envelope, RunStatus, Severity, Verdict};
 use catalog::module::{Engine, Module, Os};
+use catalog::printable::printable_json;
 use catalog::selection;
 use clap::{Args, ValueEnum};
 
@@ -240,8 +241,7 @@ fn groups(modules: &[Module], are_files_enough: bool) -> Vec<Vec<&Module>> {
 
 fn print_line(envelope: &Envelope) -> io::Result<()> {
     let mut output = io::stdout().lock();
-    serde_json::to_writer(&mut output, envelope)?;
-    writeln!(output)?;
+    writeln!(output, "{}", printable_json(&serde_json::to_string(envelope)?))?;
     output.flush()
 }
 

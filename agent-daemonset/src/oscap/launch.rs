@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use catalog::printable::printable;
 use catalog::scap::MAX_REPORT_BYTES;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,7 @@ pub fn main() -> ExitCode {
         Ok(mut command) => command.exec().into(),
         Err(error) => error,
     };
-    eprintln!("the scanner was not started: {error:#}");
+    eprintln!("the scanner was not started: {}", printable(&format!("{error:#}")));
     ExitCode::FAILURE
 }
 

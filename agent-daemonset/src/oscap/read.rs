@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use catalog::printable::printable;
 use catalog::scap::arf::{self, RuleResult};
 
 use super::content;
@@ -30,7 +31,7 @@ pub fn main() -> ExitCode {
     match work() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("the scanner's report was not read: {error:#}");
+            eprintln!("the scanner's report was not read: {}", printable(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use catalog::envelope::RunStatus;
 use catalog::module::Profile;
+use catalog::printable::printable;
 use tables::integrity::{BaselineFile, Kept};
 use tables::{Engine, Host, Limits};
 
@@ -20,7 +21,7 @@ pub fn main() -> ExitCode {
     match work() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("worker: {error:#}");
+            eprintln!("worker: {}", printable(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

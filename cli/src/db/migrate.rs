@@ -2,7 +2,6 @@
 
 use catalog::Catalog;
 use clap::Args;
-use comfy_table::Cell;
 use serde::Serialize;
 use store::migrate::{self, TenantOutcome};
 use store::modules::{self, Succession};
@@ -11,7 +10,7 @@ use store::{OwnerDb, frameworks};
 use super::postgres::Address;
 use crate::module::{database, source};
 use crate::outcome::{Error, Outcome};
-use crate::output::{Format, bad, counted, good, grid, rendered};
+use crate::output::{Format, bad, cell, counted, good, grid, rendered};
 use crate::progress::Progress;
 
 /// Connections beside the tenants' own: index builds of a tenant take a second one.
@@ -150,10 +149,10 @@ fn text(lines: &[Line]) -> String {
     for Line { name, tenant: _, outcome, message } in lines {
         let outcome = match outcome {
             Step::Changed => good("changed"),
-            Step::Unchanged => Cell::new("unchanged"),
+            Step::Unchanged => cell("unchanged"),
             Step::Failed => bad("failed"),
         };
-        table.add_row(vec![Cell::new(name), outcome, Cell::new(message)]);
+        table.add_row(vec![cell(name), outcome, cell(message)]);
     }
     rendered(&table)
 }

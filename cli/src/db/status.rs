@@ -1,13 +1,12 @@
 //! `tenantra db status`: the version of every schema, and which ones are behind or were changed.
 
 use clap::Args;
-use comfy_table::Cell;
 use serde::Serialize;
 use store::migrate::{self, SchemaStatus};
 
 use super::postgres::Address;
 use crate::outcome::{Error, Outcome};
-use crate::output::{Format, bad, counted, doubtful, good, grid, or_none, rendered};
+use crate::output::{Format, bad, cell, counted, doubtful, good, grid, or_none, rendered};
 
 /// `tenantra db status`.
 #[derive(Debug, Args)]
@@ -74,11 +73,11 @@ fn text(lines: &[Line]) -> String {
             State::Wrong => bad("wrong"),
         };
         table.add_row(vec![
-            Cell::new(&schema.schema),
+            cell(&schema.schema),
             or_none(schema.tenant.as_ref()),
             or_none(schema.version.as_ref()),
             state,
-            Cell::new(schema.problem.as_deref().unwrap_or_default()),
+            cell(schema.problem.as_deref().unwrap_or_default()),
         ]);
     }
     rendered(&table)

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use catalog::lifecycle::State;
 use catalog::{Catalog, Entry, Problems};
 use clap::Args;
-use comfy_table::Cell;
 use serde::Serialize;
 use serde_json::Value;
 use store::modules::{self, VersionRow};
@@ -17,7 +16,7 @@ use super::source::{self, Files};
 use super::{database, parallel};
 use crate::db::postgres::Address;
 use crate::outcome::{Error, Outcome};
-use crate::output::{Format, bad, counted, doubtful, grid, rendered};
+use crate::output::{Format, bad, cell, counted, doubtful, grid, rendered};
 
 const DEFAULT_FOLDER: &str = "catalog";
 
@@ -245,7 +244,7 @@ fn text(lines: &[Line], compared: &Compared<'_>) -> String {
             Difference::Changed => bad("changed"),
             Difference::Wrong => bad("wrong"),
         };
-        table.add_row(vec![Cell::new(file), Cell::new(place), difference, Cell::new(message)]);
+        table.add_row(vec![cell(file), cell(place), difference, cell(message)]);
     }
     format!("{}\n\n{number}, {}", rendered(&table), counted(lines.len(), "difference"))
 }

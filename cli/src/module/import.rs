@@ -10,14 +10,13 @@ use catalog::load::{self, Controls};
 use catalog::module::{Category, Engine, ScapFile};
 use catalog::{Catalog, Problem, Problems, scap};
 use clap::{Args, ValueEnum};
-use comfy_table::Cell;
 use semver::Version;
 use serde::Serialize;
 
 use super::engine::Tables;
 use super::source::{self, Files};
 use crate::outcome::{Error, Outcome};
-use crate::output::{Format, counted, grid, rendered};
+use crate::output::{Format, cell, counted, grid, rendered};
 
 /// What happens, at the end of the help.
 pub const HELP: &str = "\
@@ -257,7 +256,7 @@ fn text(lines: &[Line], is_dry: bool) -> String {
         if !notes.is_empty() {
             let mut table = grid(&["NOT BROUGHT OVER AS IT IS", "WHY"]);
             for Note { subject, text } in notes {
-                table.add_row(vec![Cell::new(subject), Cell::new(text)]);
+                table.add_row(vec![cell(subject), cell(text)]);
             }
             told.push(format!("\n{}\n", rendered(&table)));
         }

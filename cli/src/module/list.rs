@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use catalog::module::Module;
 use catalog::{Catalog, Entry};
 use clap::Args;
-use comfy_table::Cell;
 use serde::Serialize;
 
 use super::summary::Summary;
 use super::{source, stored};
 use crate::outcome::{Error, Outcome};
-use crate::output::{Format, counted, grid, rendered};
+use crate::output::{Format, cell, counted, grid, rendered};
 
 /// `tenantra module list`.
 #[derive(Debug, Args)]
@@ -116,13 +115,13 @@ fn text(lines: &[Line<'_>]) -> String {
     let mut table = grid(&["MODULE", "VERSION", "CATEGORY", "PROFILE", "CHECKS", "COLLECTS", "TITLE"]);
     for Line { slug, version, title, category, profile, checks, collects, checksum: _ } in lines {
         table.add_row(vec![
-            Cell::new(slug),
-            Cell::new(version),
-            Cell::new(category),
-            Cell::new(profile),
-            Cell::new(checks),
-            Cell::new(collects),
-            Cell::new(title),
+            cell(slug),
+            cell(version),
+            cell(category),
+            cell(profile),
+            cell(checks),
+            cell(collects),
+            cell(title),
         ]);
     }
     let checks: usize = lines.iter().map(|line| line.checks).sum();

@@ -8,7 +8,6 @@ use catalog::Entry;
 use catalog::lifecycle::{GateReport, State};
 use catalog::module::Module;
 use clap::{Args, ValueEnum};
-use comfy_table::Cell;
 use serde::Serialize;
 use serde_json::json;
 use store::{OwnerDb, OwnerTx, audit, modules};
@@ -17,7 +16,7 @@ use super::source::{self, Files};
 use super::{database, gates};
 use crate::db::postgres::Address;
 use crate::outcome::{Error, Outcome};
-use crate::output::{Format, bad, good, grid, rendered};
+use crate::output::{Format, bad, cell, good, grid, rendered};
 
 /// `tenantra module promote MODULE[@VERSION]`.
 #[derive(Debug, Args)]
@@ -248,7 +247,7 @@ fn text(answer: &Answer) -> String {
     let mut table = grid(&["GATE", "RESULT", "DETAIL"]);
     for gate in &report.gates {
         let result = if gate.passed { good("passed") } else { bad("failed") };
-        table.add_row(vec![Cell::new(&gate.name), result, Cell::new(&gate.detail)]);
+        table.add_row(vec![cell(&gate.name), result, cell(&gate.detail)]);
     }
     let mut told = vec![rendered(&table), String::new()];
     told.push(match state {

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use catalog::Severity;
 use catalog::module::{Check, Module, Scap};
+use catalog::printable::{printable, printable_line};
 use clap::Args;
 use comfy_table::Cell;
 
 use super::source;
 use crate::outcome::{Error, Outcome};
-use crate::output::{Format, bad, counted, doubtful, grid, rendered};
+use crate::output::{Format, bad, cell, counted, doubtful, grid, rendered};
 
 /// `tenantra module show MODULE [CHECK]`.
 #[derive(Debug, Args)]
@@ -57,7 +58,8 @@ fn module_text(module: &Module) -> String {
         tests,
         ..
     } = module;
-    let mut text = format!("{}: {title}\n\n{}\n\n", module.reference(), description.trim());
+    let mut text =
+        format!("{}: {}\n\n{}\n\n", module.reference(), printable_line(title), printable(description.trim()));
     let facts = [
         ("Category", category.as_str().to_owned()),
         ("Profile", format!("{} (at most {} s)", profile.as_str(), profile.budget().wall.as_secs())),
@@ -74,25 +76,20 @@ fn module_text(module: &Module) -> String {
     ];
     for (name, value) in facts {
         if !value.is_empty() {
-            let _ = writeln!(text, "{:14}  {value}", format!("{name}:"));
+            let _ = writeln!(text, "{:14}  {}", format!("{name}:"), printable_line(&value));
         }
     }
     if !checks.is_empty() {
         let mut table = grid(&["CHECK", "SEVERITY", "TITLE", "CONTROLS"]);
         for check in checks {
-            table.add_row(vec![
-                Cell::new(&check.id),
-                severity(check.severity),
-                Cell::new(&check.title),
-                Cell::new(controls(check)),
-            ]);
+            table.add_row(vec![cell(&check.id), severity(check.severity), cell(&check.title), cell(controls(check))]);
         }
         let _ = write!(text, "\n{}\n\n{}\n", rendered(&table), counted(checks.len(), "check"));
     }
     if !collect.is_empty() {
         let mut table = grid(&["COLLECTS", "KEY"]);
         for kept in collect {
-            table.add_row(vec![Cell::new(&kept.table), Cell::new(kept.key.join(", "))]);
+            table.add_row(vec![cell(&kept.table), cell(kept.key.join(", "))]);
         }
         let _ = writeln!(text, "\n{}", rendered(&table));
     }
@@ -107,7 +104,7 @@ fn decided_by(scap: &Scap) -> String {
 
 fn check_text(module: &Module, check: &Check) -> String {
     let Check { id, title, severity, query, rule, applies, rationale, remediation, same_as, controls: _ } = check;
-    let mut text = format!("{id} of {}: {title}\n\n", module.reference());
+    let mut text = format!("{} of {}: {}\n\n", printable_line(id), module.reference(), printable_line(title));
     let facts = [
         ("Severity", Some(severity.as_str().to_owned())),
         ("Controls", Some(controls(check))),
@@ -117,19 +114,19 @@ fn check_text(module: &Module, check: &Check) -> String {
     ];
     for (name, value) in facts {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            let _ = writeln!(text, "{:12}  {value}", format!("{name}:"));
+            let _ = writeln!(text, "{:12}  {}", format!("{name}:"), printable_line(&value));
         }
     }
     match rule {
         Some(rule) => {
-            let _ = writeln!(text, "\nDecided by the host's OpenSCAP, rule {rule}");
+            let _ = writeln!(text, "\nDecided by the host's OpenSCAP, rule {}", printable_line(rule));
         }
         None => {
-            let _ = write!(text, "\nFailing rows:\n{}\n", indented(query));
+            let _ = write!(text, "\nFailing rows:\n{}\n", printable(&indented(query)));
         }
     }
     if let Some(applies) = applies {
-        let _ = write!(text, "\nApplies where there is a row of:\n{}\n", indented(applies));
+        let _ = write!(text, "\nApplies where there is a row of:\n{}\n", printable(&indented(applies)));
     }
     text
 }
@@ -138,7 +135,7 @@ fn severity(severity: Severity) -> Cell {
     match severity {
         Severity::Critical | Severity::High => bad(severity.as_str()),
         Severity::Medium => doubtful(severity.as_str()),
-        Severity::Low => Cell::new(severity.as_str()),
+        Severity::Low => cell(severity.as_str()),
     }
 }
 

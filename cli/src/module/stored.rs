@@ -1,14 +1,13 @@
 //! `tenantra module list --database`: every version that the database has, and where it stands.
 
 use chrono::{DateTime, Utc};
-use comfy_table::Cell;
 use serde::Serialize;
 use store::modules::{self, VersionRow};
 
 use super::database;
 use crate::db::postgres::Address;
 use crate::outcome::{Error, Outcome};
-use crate::output::{Format, counted, doubtful, good, grid, or_none, rendered};
+use crate::output::{Format, cell, counted, doubtful, good, grid, or_none, rendered};
 
 #[derive(Debug, Serialize)]
 struct Line {
@@ -66,12 +65,12 @@ fn text(lines: &[Line]) -> String {
     for line in lines {
         let state = if line.schedulable { good(line.state.as_str()) } else { doubtful(line.state.as_str()) };
         table.add_row(vec![
-            Cell::new(&line.slug),
-            Cell::new(&line.version),
+            cell(&line.slug),
+            cell(&line.version),
             state,
             or_none(line.sunset_at.map(|sunset| sunset.date_naive())),
-            Cell::new(line.checks),
-            Cell::new(&line.title),
+            cell(line.checks),
+            cell(&line.title),
         ]);
     }
     format!("{}\n\n{}", rendered(&table), counted(lines.len(), "module version"))

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::Catalog;
-use comfy_table::Cell;
 use serde::Serialize;
 use tables::Engine;
 
-use crate::output::{grid, rendered};
+use crate::output::{cell, grid, rendered};
 
 /// The counts.
 #[derive(Debug, Serialize)]
@@ -90,21 +89,21 @@ impl Summary {
             ("collections", collections),
             ("fixtures", fixtures),
         ] {
-            counts.add_row(vec![Cell::new(what), Cell::new(number)]);
+            counts.add_row(vec![cell(what), cell(number)]);
         }
         let mut by_category = grid(&["CATEGORY", "MODULES", "CHECKS"]);
         for (category, count) in categories {
-            by_category.add_row(vec![Cell::new(category), Cell::new(count.modules), Cell::new(count.checks)]);
+            by_category.add_row(vec![cell(category), cell(count.modules), cell(count.checks)]);
         }
         let mut by_framework = grid(&["FRAMEWORK", "CONTROLS", "COVERED", "SHARE", "CHECKS"]);
         for Coverage { framework, title: _, controls, covered, checks } in frameworks {
             let share = covered * 100 / (*controls).max(1);
             by_framework.add_row(vec![
-                Cell::new(framework),
-                Cell::new(controls),
-                Cell::new(covered),
-                Cell::new(format!("{share} %")),
-                Cell::new(checks),
+                cell(framework),
+                cell(controls),
+                cell(covered),
+                cell(format!("{share} %")),
+                cell(checks),
             ]);
         }
         [counts, by_category, by_framework].iter().map(rendered).collect::<Vec<_>>().join("\n\n")

@@ -5,13 +5,12 @@ use std::time::Instant;
 
 use catalog::Entry;
 use clap::Args;
-use comfy_table::Cell;
 use serde::Serialize;
 use tables::fixtures::{self, TestOutcome};
 
 use super::{gates, parallel, source};
 use crate::outcome::{Error, Outcome};
-use crate::output::{Format, bad, counted, good, grid, rendered};
+use crate::output::{Format, bad, cell, counted, good, grid, rendered};
 use crate::progress::Progress;
 
 /// `tenantra module test [MODULE…]`.
@@ -98,13 +97,13 @@ fn text(lines: &[Line], seconds: f64) -> String {
     let mut table = grid(&["MODULE", "VERSION", "TESTS", "RESULT"]);
     for line in lines {
         let result = match (line.failed, line.problems.len()) {
-            (0, 0) if line.tests == 0 => Cell::new("no tests"),
+            (0, 0) if line.tests == 0 => cell("no tests"),
             (0, 0) => good("passed"),
             (0, problems) => bad(counted(problems, "problem")),
             (failed, 0) => bad(format!("{failed} failed")),
             (failed, problems) => bad(format!("{failed} failed, {}", counted(problems, "problem"))),
         };
-        table.add_row(vec![Cell::new(&line.module), Cell::new(&line.version), Cell::new(line.tests), result]);
+        table.add_row(vec![cell(&line.module), cell(&line.version), cell(line.tests), result]);
     }
     let mut told = vec![rendered(&table)];
     for line in lines.iter().filter(|line| !line.has_passed()) {

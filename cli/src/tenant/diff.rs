@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use catalog::printable::printable;
 use clap::{Args, CommandFactory as _, Parser as _};
 use comfy_table::Cell;
 use crds::tenant::Tenant;
@@ -19,7 +20,7 @@ use super::cluster::Cluster;
 use super::manifest;
 use crate::db::postgres::Address;
 use crate::outcome::{Error as Failure, Outcome};
-use crate::output::{Format, bad, good, grid, rendered};
+use crate::output::{Format, bad, cell, good, grid, rendered};
 
 /// Where it finds what the operator has.
 pub const HELP: &str = "\
@@ -159,11 +160,11 @@ fn text(lines: &[Line], names_tenants: bool) -> String {
         let change = match (problem, changes.as_slice()) {
             (Some(problem), _) => bad(format!("cannot be planned: {problem}")),
             (None, []) => good("none"),
-            (None, changes) => Cell::new(changes.join("\n")),
+            (None, changes) => Cell::new(printable(&changes.join("\n"))),
         };
-        let mut row = vec![Cell::new(condition), change];
+        let mut row = vec![cell(condition), change];
         if names_tenants {
-            row.insert(0, Cell::new(tenant));
+            row.insert(0, cell(tenant));
         }
         table.add_row(row);
     }

@@ -3,14 +3,13 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use comfy_table::Cell;
 use k8s_openapi::jiff::Timestamp;
 
 use super::cluster::Cluster;
 use super::list;
 use super::view::View;
 use crate::outcome::{Error, Outcome};
-use crate::output::{Format, age, bad, doubtful, good, grid, rendered};
+use crate::output::{Format, age, bad, cell, doubtful, good, grid, rendered};
 
 /// `tenantra tenant get NAME`.
 #[derive(Debug, Args)]
@@ -72,11 +71,11 @@ pub fn text(tenant: &View) -> String {
             (status, _) => doubtful(status),
         };
         table.add_row(vec![
-            Cell::new(&condition.kind),
+            cell(&condition.kind),
             status,
-            Cell::new(&condition.reason),
-            Cell::new(age(condition.last_transition_time, now)),
-            Cell::new(&condition.message),
+            cell(&condition.reason),
+            cell(age(condition.last_transition_time, now)),
+            cell(&condition.message),
         ]);
     }
     text.push('\n');

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::cluster::Cluster;
 use super::view::View;
 use crate::outcome::{Error, Outcome};
-use crate::output::{Format, NONE, age, bad, doubtful, good, grid, or_none, rendered};
+use crate::output::{Format, NONE, age, bad, cell, doubtful, good, grid, or_none, rendered};
 
 /// Runs it.
 pub async fn run(cluster: &Cluster, format: Format) -> Result<Outcome, Error> {
@@ -23,12 +23,12 @@ fn text(tenants: &[View]) -> String {
     let mut table = grid(&["NAME", "PLAN", "READY", "REASON", "SCORE", "AGENTS", "AGE"]);
     for tenant in tenants {
         table.add_row(vec![
-            Cell::new(&tenant.slug),
-            Cell::new(&tenant.plan),
+            cell(&tenant.slug),
+            cell(&tenant.plan),
             readiness(tenant),
             or_none(reason(tenant)),
             or_none(tenant.score),
-            Cell::new(agents(tenant)),
+            cell(agents(tenant)),
             or_none(tenant.created_at.map(|since| age(since, now))),
         ]);
     }
@@ -41,7 +41,7 @@ pub fn readiness(tenant: &View) -> Cell {
         Some(status @ "True") => good(status),
         Some(status @ "False") => bad(status),
         Some(status) => doubtful(status),
-        None => Cell::new(NONE),
+        None => cell(NONE),
     }
 }
 
