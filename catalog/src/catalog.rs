@@ -60,7 +60,14 @@ impl Catalog {
         for (path, bytes) in frameworks {
             match load::framework(&path, &bytes) {
                 Ok(framework) => {
-                    catalog.frameworks.insert(framework.slug.clone(), framework);
+                    if let Some(other) = catalog.frameworks.insert(framework.slug.clone(), framework) {
+                        problems.push(Problem {
+                            file: path,
+                            field: "slug".to_owned(),
+                            wrong: format!("{} is in another file too", other.slug),
+                            advice: "leave one of them".to_owned(),
+                        });
+                    }
                 }
                 Err(Problems(found)) => problems.extend(found),
             }

@@ -10,8 +10,7 @@ use crate::tx::{OwnerTx, SharedTx};
 
 /// Brings a framework; gives whether anything was written. Repeating it writes nothing.
 pub async fn upsert(tx: &mut OwnerTx, framework: &Framework) -> Result<bool> {
-    let text = serde_json::to_vec(framework).map_err(|error| Error::Invalid(error.to_string()))?;
-    let checksum = hex::encode(Sha256::digest(&text));
+    let checksum = checksum(framework)?;
     let done = sqlx::query(
         "INSERT INTO shared.frameworks AS f (framework, title, version, publisher, checksum) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (framework) DO UPDATE SET title = excluded.title, version = excluded.version,
@@ -46,6 +45,20 @@ pub async fn upsert(tx: &mut OwnerTx, framework: &Framework) -> Result<bool> {
     .execute(tx.connection()?)
     .await?;
     Ok(true)
+}
+
+/// What a framework is known by in the database: SHA-256 of all it says.
+pub fn checksum(framework: &Framework) -> Result<String> {
+    let text = serde_json::to_vec(framework).map_err(|error| Error::Invalid(error.to_string()))?;
+    Ok(hex::encode(Sha256::digest(&text)))
+}
+
+/// The checksum of each framework that the database has.
+pub async fn checksums(tx: &mut impl SharedTx) -> Result<BTreeMap<String, String>> {
+    let rows: Vec<(String, String)> = sqlx::query_as("SELECT framework, checksum FROM shared.frameworks")
+        .fetch_all(tx.session().connection()?)
+        .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Identifiers of the controls of each framework: what checks may map to.

@@ -1,7 +1,7 @@
 //! `tenantra module check`: a folder of modules, the catalog in this program, and the database, each against the others. A
 //! version that was released never changes, so any difference is told and fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use catalog::lifecycle::State;
@@ -9,6 +9,7 @@ use catalog::{Catalog, Entry, Problems};
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
+use store::frameworks;
 use store::modules::{self, VersionRow};
 use tables::fixtures;
 
@@ -76,7 +77,11 @@ pub async fn run(arguments: &Check, format: Format) -> Result<Outcome, Error> {
         ));
     }
     let mut lines = Vec::new();
-    let catalog = match folder.map(|folder| Files::read(folder).map(Files::catalog)).transpose()? {
+    let mut files = folder.map(Files::read).transpose()?;
+    if let Some(files) = &mut files {
+        lines.extend(std::mem::take(&mut files.unread).into_iter().map(unread));
+    }
+    let catalog = match files.map(Files::catalog) {
         Some(Err(Problems(problems))) => {
             lines.extend(problems.into_iter().map(|problem| Line {
                 file: problem.file.clone(),
@@ -88,6 +93,7 @@ pub async fn run(arguments: &Check, format: Format) -> Result<Outcome, Error> {
         }
         Some(Ok(catalog)) => {
             lines.extend(with_program(&catalog, &embedded));
+            lines.extend(frameworks_with_program(&catalog, &embedded));
             Some(catalog)
         }
         None => None,
@@ -102,6 +108,76 @@ pub async fn run(arguments: &Check, format: Format) -> Result<Outcome, Error> {
     let compared = Compared { entries: here.entries().len(), folder, has_database: address.is_some() };
     format.print(&lines, || text(&lines, &compared))?;
     Ok(Outcome::differs_if(!lines.is_empty()))
+}
+
+fn unread((file, why): (String, &'static str)) -> Line {
+    Line { file, place: Place::Program, difference: Difference::Wrong, message: why.to_owned() }
+}
+
+fn framework_file(slug: &str) -> String {
+    format!("frameworks/{slug}.yaml")
+}
+
+/// The frameworks of the files against those of this program.
+fn frameworks_with_program(files: &Catalog, embedded: &Catalog) -> Vec<Line> {
+    let line = |slug: &str, difference, message: &str| Line {
+        file: framework_file(slug),
+        place: Place::Program,
+        difference,
+        message: message.to_owned(),
+    };
+    let mut lines = Vec::new();
+    for framework in files.frameworks() {
+        match embedded.framework(&framework.slug) {
+            Some(known) if known == framework => {}
+            Some(_) => lines.push(line(&framework.slug, Difference::Changed, "another content than in this program")),
+            None => lines.push(line(&framework.slug, Difference::Added, "not in this program yet")),
+        }
+    }
+    let gone = embedded.frameworks().filter(|framework| files.framework(&framework.slug).is_none());
+    lines.extend(
+        gone.map(|framework| line(&framework.slug, Difference::Missing, "in this program, but not in the folder")),
+    );
+    lines
+}
+
+/// The frameworks of the files against what the database holds: their checksums, and the controls behind them.
+fn frameworks_with_database(files: &Catalog, stored: &StoredFrameworks) -> Result<Vec<Line>, store::Error> {
+    let line = |slug: &str, difference, message: &str| Line {
+        file: framework_file(slug),
+        place: Place::Database,
+        difference,
+        message: message.to_owned(),
+    };
+    let mut lines = Vec::new();
+    for framework in files.frameworks() {
+        let slug = &framework.slug;
+        let ids: BTreeSet<String> = framework.controls.iter().map(|control| control.id.clone()).collect();
+        match stored.checksums.get(slug) {
+            None => lines.push(line(slug, Difference::Added, "not in the database: run `tenantra db migrate`")),
+            Some(checksum) if *checksum != frameworks::checksum(framework)? => {
+                lines.push(line(
+                    slug,
+                    Difference::Changed,
+                    "another content in the database: run `tenantra db migrate`",
+                ));
+            }
+            Some(_) if stored.controls.get(slug) != Some(&ids) => {
+                let message = "the database has other controls under the same checksum: restore it from a backup";
+                lines.push(line(slug, Difference::Changed, message));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = stored.checksums.keys().filter(|slug| files.framework(slug).is_none());
+    lines.extend(gone.map(|slug| line(slug, Difference::Missing, "in the database, but no file has it")));
+    Ok(lines)
+}
+
+/// What the database has of frameworks.
+struct StoredFrameworks {
+    checksums: BTreeMap<String, String>,
+    controls: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The files against this program.
@@ -140,13 +216,18 @@ async fn with_database(files: &Catalog, address: &Address) -> Result<Vec<Line>, 
         let mut tx = db.begin().await?;
         let rows = modules::versions(&mut tx, None).await?;
         let documents = modules::documents(&mut tx).await?;
+        let stored = StoredFrameworks {
+            checksums: frameworks::checksums(&mut tx).await?,
+            controls: frameworks::controls(&mut tx).await?,
+        };
         tx.rollback().await?;
-        Ok::<_, store::Error>((rows, documents))
+        let lines = frameworks_with_database(files, &stored)?;
+        Ok::<_, store::Error>((rows, documents, lines))
     };
     let read = read.await.map_err(|error| database::explain(address, error));
     db.close().await;
-    let (rows, documents) = read?;
-    Ok(compared(files, &rows, &documents))
+    let (rows, documents, lines) = read?;
+    Ok(compared(files, &rows, &documents).into_iter().chain(lines).collect())
 }
 
 /// The files against what the database holds.

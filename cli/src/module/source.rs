@@ -116,14 +116,23 @@ pub struct Files {
     pub frameworks: Vec<(String, Vec<u8>)>,
     /// `<category>/<slug>@<version>.yaml`.
     pub modules: Vec<(String, Vec<u8>)>,
+    /// What looks like one of them and is not read: its path below the folder, and why.
+    pub unread: Vec<(String, &'static str)>,
 }
 
 impl Files {
     /// Reads them.
     pub fn read(folder: &Path) -> Result<Self, Error> {
-        let mut files = Self { frameworks: Vec::new(), modules: Vec::new() };
-        collect(&folder.join(MODULES), "", &mut files.modules)?;
-        files.frameworks = Self::frameworks(folder)?;
+        let mut files = Self { frameworks: Vec::new(), modules: Vec::new(), unread: Vec::new() };
+        let unread = collect(&folder.join(MODULES), "", &mut files.modules)?;
+        files.unread.extend(unread.into_iter().map(|(name, why)| (format!("{MODULES}/{name}"), why)));
+        let own = folder.join(FRAMEWORKS);
+        if own.is_dir() {
+            let unread = collect(&own, "", &mut files.frameworks)?;
+            files.unread.extend(unread.into_iter().map(|(name, why)| (format!("{FRAMEWORKS}/{name}"), why)));
+        } else {
+            files.frameworks = Self::frameworks(folder)?;
+        }
         if files.modules.is_empty() { Err(Error::NoModules(folder.to_owned())) } else { Ok(files) }
     }
 
@@ -149,7 +158,13 @@ impl Files {
     }
 }
 
-fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> Result<(), Error> {
+/// Adds the files of a folder and of those in it, and gives what was passed over and looks as if it were meant.
+fn collect(
+    folder: &Path,
+    prefix: &str,
+    files: &mut Vec<(String, Vec<u8>)>,
+) -> Result<Vec<(String, &'static str)>, Error> {
+    let mut unread = Vec::new();
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::Read { path, source }
@@ -161,13 +176,21 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> R
         let path = entry.path();
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
         let kind = entry.file_type().map_err(failed(&path))?;
+        let ends_in = |wanted: &str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
+        let is_meant = ends_in("yaml") || ends_in("yml");
         if kind.is_dir() && prefix.is_empty() {
-            collect(&path, &format!("{name}/"), files)?;
+            unread.extend(collect(&path, &format!("{name}/"), files)?);
+        } else if kind.is_dir() {
+            unread.push((name, "lies too deep to be read: write <category>/<slug>@<version>.yaml"));
+        } else if kind.is_symlink() && (is_meant || path.is_dir()) {
+            unread.push((name, "is a link, which is not read: put the file itself here"));
         } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "yaml") {
             files.push((name, std::fs::read(&path).map_err(failed(&path))?));
+        } else if is_meant {
+            unread.push((name, "is not read: a module is a plain file whose name ends in .yaml"));
         }
     }
-    Ok(())
+    Ok(unread)
 }
 
 /// The catalog of `folder`, or the one in this program.
@@ -219,6 +242,31 @@ mod tests {
         {
             assert_eq!(is_near(a, b), near, "{a} {b}");
         }
+    }
+
+    #[test]
+    fn what_looks_like_a_module_and_is_not_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(MODULES).join(name);
+        std::fs::create_dir_all(at("identity/deep")).unwrap();
+        for name in ["identity/a@1.0.0.yaml", "identity/b@1.0.0.yml", "identity/c@1.0.0.YAML", "identity/README.md"] {
+            std::fs::write(at(name), "x").unwrap();
+        }
+        std::os::unix::fs::symlink(at("identity/a@1.0.0.yaml"), at("identity/d@1.0.0.yaml")).unwrap();
+        std::os::unix::fs::symlink(at("identity"), at("network")).unwrap();
+        let files = Files::read(folder.path()).unwrap();
+        let unread: Vec<&str> = files.unread.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            unread,
+            [
+                "modules/identity/b@1.0.0.yml",
+                "modules/identity/c@1.0.0.YAML",
+                "modules/identity/d@1.0.0.yaml",
+                "modules/identity/deep",
+                "modules/network",
+            ]
+        );
+        assert_eq!(files.modules.len(), 1);
     }
 
     #[test]

@@ -147,6 +147,20 @@ async fn files_program_and_database_are_compared() {
     }
     std::fs::write(&changed, text).unwrap();
 
+    // A framework whose content is another, and what is not read.
+    let framework = Path::new(catalog).join("frameworks/cis-debian-12.yaml");
+    let text = std::fs::read_to_string(&framework).unwrap();
+    std::fs::write(&framework, text.replacen("title: ", "title: Another ", 1)).unwrap();
+    let unread = extra.with_extension("yml");
+    std::fs::copy(&extra, &unread).unwrap();
+    let told = database.module(&["check", catalog, "-o", "json"]).ended(1).json();
+    for place in ["program", "database"] {
+        assert_eq!(difference(&told, "frameworks/cis-debian-12.yaml", place)["difference"], "changed");
+    }
+    assert_eq!(difference(&told, "modules/identity/linux-example@1.0.0.yml", "program")["difference"], "wrong");
+    std::fs::write(&framework, text).unwrap();
+    std::fs::remove_file(&unread).unwrap();
+
     // A file that is gone, one that is wrong, and a database that somebody with the owner's rights has forged.
     std::fs::remove_file(&extra).unwrap();
     let gone = Path::new(catalog).join("modules").join(&sudo.1);
