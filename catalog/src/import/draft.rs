@@ -150,7 +150,7 @@ impl Draft {
             category: options.category,
             description,
             platforms: Platforms { os: vec![Os::Linux], ..Platforms::default() },
-            requires: Requires { admin: true, tables: tables.into_iter().collect(), network: Vec::new() },
+            requires: Requires { admin: true, network: connections(&tables), tables: tables.into_iter().collect() },
             profile: Profile::BaselineFull,
             engine: Engine::Tables,
             scap: None,
@@ -166,6 +166,24 @@ impl Draft {
         };
         Ok(Imported { module, notes: self.notes })
     }
+}
+
+/// What tables connect to. Without it the sandbox refuses every connection, and nothing could be decided.
+fn connections(tables: &BTreeSet<String>) -> Vec<String> {
+    let to = |table: &String| match table.as_str() {
+        name if name.starts_with("docker_") => Some("docker"),
+        name if name.starts_with("lxd_") => Some("lxd"),
+        name if ["ec2_instance_", "azure_instance_", "ycloud_instance_"]
+            .iter()
+            .any(|start| name.starts_with(*start)) =>
+        {
+            Some("cloud metadata")
+        }
+        "prometheus_metrics" => Some("prometheus"),
+        name if name.ends_with("_endpoints") => Some("endpoints"),
+        _ => None,
+    };
+    tables.iter().filter_map(to).collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
 }
 
 /// Refuses more than [`MAX_ITEMS`].

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::draft::{Answer, Draft, NewCheck, bound, text_of};
+use super::draft::{Answer, Draft, NewCheck, bound, text, text_of};
 use super::osquery::is_for_linux;
 use super::{Compiler, Imported, Options, Source, sql_text, yaml_documents};
 use crate::Severity;
@@ -14,6 +14,26 @@ use crate::problem::{Problem, Problems};
 const LIMITS: &str =
     "A policy says yes or no for the whole host, so its finding names the host, not what is wrong on it.";
 const KINDS: &str = "write kind: policy or kind: query with a spec, or a list below policies:";
+
+/// Fields that only a policy has, and those that only a query has.
+const OF_POLICIES: [&str; 7] = [
+    "resolution",
+    "critical",
+    "calendar_events_enabled",
+    "conditional_access_enabled",
+    "run_script",
+    "install_software",
+    "type",
+];
+const OF_QUERIES: [&str; 7] = [
+    "interval",
+    "logging",
+    "automations_enabled",
+    "observer_can_run",
+    "discard_data",
+    "min_osquery_version",
+    "snapshot",
+];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -52,7 +72,11 @@ fn items_of(source: &Source<'_>, draft: &mut Draft, index: usize, document: &Val
     };
     match document {
         Value::Null => Ok(Vec::new()),
-        Value::Array(list) => Ok(listed(Kind::Policy, &format!("documents[{index}]"), list)),
+        Value::Array(list) => {
+            let mut items = listed(Kind::Policy, &format!("documents[{index}]"), list);
+            tell_apart(&mut items);
+            Ok(items)
+        }
         Value::Object(object) if object.contains_key("kind") => {
             let kind = match object.get("kind").and_then(Value::as_str) {
                 Some("policy") => Kind::Policy,
@@ -89,11 +113,30 @@ fn items_of(source: &Source<'_>, draft: &mut Draft, index: usize, document: &Val
     }
 }
 
+/// A list without a heading is of policies or of queries; Fleet's GitOps has files of both. Where an entry has fields of
+/// neither, it is what its neighbours are.
+fn tell_apart(items: &mut [Item]) {
+    let has = |item: &Item, fields: &[&str]| fields.iter().any(|field| item.spec.get(*field).is_some());
+    let are_queries =
+        items.iter().any(|item| has(item, &OF_QUERIES)) && !items.iter().any(|item| has(item, &OF_POLICIES));
+    for item in items {
+        if are_queries || (has(item, &OF_QUERIES) && !has(item, &OF_POLICIES)) {
+            item.kind = Kind::Query;
+        }
+    }
+}
+
 fn add(source: &Source<'_>, compiler: &dyn Compiler, draft: &mut Draft, item: &Item) -> Result<(), Problem> {
     let Item { kind, field, spec } = item;
     let name = text_of(spec, "name");
-    if let Some(path) = spec.get("path").and_then(Value::as_str) {
+    if let Some(path) = spec.get("path").or_else(|| spec.get("paths")).and_then(text) {
         draft.note(field, format!("left out: it is in {path}; import that file"));
+        return Ok(());
+    }
+    let decided_by = text_of(spec, "type");
+    if !matches!(decided_by.as_str(), "" | "dynamic") && spec.get("query").is_none() {
+        let subject = if name.trim().is_empty() { field } else { &name };
+        draft.note(subject, format!("left out: its type {decided_by} has no query, Fleet decides it"));
         return Ok(());
     }
     if name.trim().is_empty() {

@@ -11,6 +11,8 @@ mod scap;
 mod sql_text;
 mod wazuh;
 
+use std::collections::BTreeMap;
+
 pub use scap::{ScapContent, is_scap, scap};
 use semver::Version;
 use serde::Serialize;
@@ -52,7 +54,7 @@ impl Format {
 
     /// What the file looks like: JSON is a pack, YAML with `policy:` and `checks:` is Wazuh's, other YAML is Fleet's.
     pub fn of(bytes: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok()?;
+        let text = std::str::from_utf8(without_mark(bytes)).ok()?;
         let is_key = |key: &str| text.lines().any(|line| line.starts_with(key));
         let first = text.lines().map(str::trim_start).find(|line| !line.is_empty() && !is_comment(line))?;
         if first.starts_with('{') {
@@ -183,13 +185,19 @@ pub fn import(
     options: &Options<'_>,
     compiler: &dyn Compiler,
 ) -> Result<Vec<Imported>, Problems> {
-    let source = Source { file, text: text_of(file, bytes, MAX_BYTES)?, title: format.title() };
+    let source = Source { file, text: text_of(file, without_mark(bytes), MAX_BYTES)?, title: format.title() };
     let modules = match format {
         Format::OsqueryPack => osquery::read(&source, options, compiler)?,
         Format::Fleet => vec![fleet::read(&source, options, compiler)?],
         Format::WazuhSca => vec![wazuh::read(&source, options, compiler)?],
     };
+    let mut taken = BTreeMap::new();
     for imported in &modules {
+        let Module { title, .. } = &imported.module;
+        if let Some(other) = taken.insert(imported.path(), title) {
+            let wrong = format!("`{other}` and `{title}` would both be {}", imported.module.reference());
+            return source.refuse("packs", wrong, "give one of them another name");
+        }
         // What is written has to be readable again, by the same rules as every file of the catalog.
         load::module(&imported.path(), imported.yaml()?.as_bytes(), options.controls)?;
     }
@@ -203,6 +211,11 @@ pub fn submitted(label: &str, bytes: &[u8], controls: &Controls) -> Result<Entry
     let path = path_of(&module);
     let module = load::module(&path, bytes, controls)?;
     Ok(Entry { module, checksum: hex::encode(Sha256::digest(bytes)), path })
+}
+
+/// Editors of Windows begin UTF-8 with a mark of the order of its bytes.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 fn text_of<'a>(file: &str, bytes: &'a [u8], limit: usize) -> Result<&'a str, Problems> {

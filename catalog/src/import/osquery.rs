@@ -103,6 +103,8 @@ fn one(
     }
     let platform = text_of(pack, "platform");
     let discovery = discovery(source, name, pack)?;
+    // osquery leaves out a pack whose discovery fails; a module must not ask what it cannot.
+    let unasked = discovery.iter().find_map(|query| compiler.columns(query).err());
     let mut problems = Vec::new();
     let mut is_scheduled = false;
     for (query_name, query) in queries {
@@ -111,6 +113,10 @@ fn one(
         let own = text_of(query, "platform");
         if let Some(platform) = [&platform, &own].into_iter().find(|platform| !is_for_linux(platform)) {
             draft.note(query_name, format!("left out: it is for {platform}"));
+            continue;
+        }
+        if let Some(reason) = &unasked {
+            draft.note(query_name, format!("left out: the pack's discovery query does not compile: {reason}"));
             continue;
         }
         if let Err(problem) = add(source, options, compiler, &mut draft, (&field, query_name, query), &discovery) {
