@@ -14,7 +14,7 @@ use semver::Version;
 use serde::Serialize;
 
 use super::engine::Tables;
-use super::source::{self, Files};
+use super::source::{self, Files, plain_file};
 use crate::outcome::{Error, Outcome};
 use crate::output::{Format, cell, counted, grid, rendered};
 
@@ -128,7 +128,11 @@ fn format_of(arguments: &Import) -> Result<Option<convert::Format>, Error> {
         None => {
             let failed = |source| Error::from(source::Error::ReadSource { path: path.clone(), source });
             let mut head = Vec::new();
-            File::open(path).map_err(failed)?.take(1_024).read_to_end(&mut head).map_err(failed)?;
+            plain_file(path, scap::MAX_CONTENT_BYTES)
+                .map_err(failed)?
+                .take(1_024)
+                .read_to_end(&mut head)
+                .map_err(failed)?;
             let is_scap = convert::is_scap(&head);
             let known = if is_scap { None } else { convert::Format::of(&read(path)?) };
             if known.is_none() && !is_scap {
@@ -155,7 +159,7 @@ fn from_scap(arguments: &Import, options: &Options<'_>) -> Result<Imported, Erro
         let problem = Problem { file: name.clone(), field: String::new(), wrong, advice: advice.to_owned() };
         Error::from(source::Error::Import(Problems(vec![problem])))
     };
-    let mut file = File::open(path).map_err(unreadable)?;
+    let mut file = plain_file(path, scap::MAX_CONTENT_BYTES).map_err(unreadable)?;
     let sha256 = scap::sha256(&file).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;
     let benchmarks = scap::benchmark::read(BufReader::new(file))
@@ -164,7 +168,8 @@ fn from_scap(arguments: &Import, options: &Options<'_>) -> Result<Imported, Erro
     // A data stream holds what it refers to.
     for href in benchmarks.iter().filter(|one| one.data_stream.is_none()).flat_map(|one| &one.beside) {
         let is_name = Path::new(href).components().eq([Component::Normal(href.as_ref())]);
-        match is_name.then(|| File::open(path.with_file_name(href)).and_then(scap::sha256)) {
+        let open = || plain_file(&path.with_file_name(href), scap::MAX_CONTENT_BYTES);
+        match is_name.then(|| open().and_then(scap::sha256)) {
             Some(Ok(sha256)) => beside.push(ScapFile { name: href.clone(), sha256 }),
             _ => missing.push(Note {
                 subject: href.clone(),
@@ -191,7 +196,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let most = u64::try_from(convert::MAX_BYTES).unwrap_or(u64::MAX);
     // One byte more, so that the converter says that it is too large.
-    File::open(path).map_err(failed)?.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let file = plain_file(path, scap::MAX_CONTENT_BYTES).map_err(failed)?;
+    file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }
 
@@ -211,7 +217,13 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     match File::create_new(path) {
         Ok(mut file) => file.write_all(text.as_bytes()).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if std::fs::read(path).map_err(failed)? == text.as_bytes() {
+            let mut there = Vec::new();
+            plain_file(path, u64::MAX)
+                .map_err(failed)?
+                .take(text.len() as u64 + 1)
+                .read_to_end(&mut there)
+                .map_err(failed)?;
+            if there == text.as_bytes() {
                 return Ok(());
             }
             Err(Error::NotDone(format!(

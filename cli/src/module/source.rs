@@ -1,6 +1,6 @@
 //! Where modules come from: the catalog in this program, or a folder that somebody works on.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use catalog::framework::Framework;
@@ -99,6 +99,28 @@ fn near(similar: Option<&str>) -> String {
     similar.map(|name| format!(", but '{name}'")).unwrap_or_default()
 }
 
+/// Most bytes of a file of a catalog; the largest that ships has a hundredth of it.
+const MAX_FILE_BYTES: u64 = 32 << 20;
+
+/// Opens a file of at most so many bytes. To open a pipe would wait for whoever writes to it.
+pub fn plain_file(path: &Path, most: u64) -> io::Result<std::fs::File> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is a folder, a pipe or a device and no plain file"));
+    }
+    if metadata.len() > most {
+        return Err(io::Error::other(format!("it has {} bytes, more than {most}", metadata.len())));
+    }
+    std::fs::File::open(path)
+}
+
+/// Reads such a file; what grows meanwhile is cut.
+fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    plain_file(path, MAX_FILE_BYTES)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The catalog in this program.
 pub fn embedded() -> Result<Catalog, Error> {
     Catalog::embedded().map_err(Error::Embedded)
@@ -185,7 +207,7 @@ fn collect(
         } else if kind.is_symlink() && (is_meant || path.is_dir()) {
             unread.push((name, "is a link, which is not read: put the file itself here"));
         } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "yaml") {
-            files.push((name, std::fs::read(&path).map_err(failed(&path))?));
+            files.push((name, read_plain(&path).map_err(failed(&path))?));
         } else if is_meant {
             unread.push((name, "is not read: a module is a plain file whose name ends in .yaml"));
         }
@@ -241,6 +263,21 @@ mod tests {
             [("linux-cron", "linux-corn", true), ("linux-cron", "linux-crn", true), ("linux-cron", "linux-sudo", false)]
         {
             assert_eq!(is_near(a, b), near, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_and_a_file_without_end_are_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, large) = (folder.path().join("pipe"), folder.path().join("large"));
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        std::fs::File::create(&large).unwrap().set_len(800 << 20).unwrap();
+        for (path, word) in
+            [(&pipe, "no plain file"), (&large, "more than"), (&folder.path().to_owned(), "no plain file")]
+        {
+            let error = plain_file(path, MAX_FILE_BYTES).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
         }
     }
 

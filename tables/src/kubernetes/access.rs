@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::kubeconfig;
+use crate::redact::redact;
 
 /// Where a pod finds its own account.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -222,7 +223,7 @@ impl Access {
 
 /// An address as it may be shown: a name and a password in it are not repeated.
 fn without_user(server: &str) -> String {
-    server.rsplit_once('@').map_or_else(|| server.to_owned(), |(_, rest)| format!("[secret]@{rest}"))
+    server.rsplit_once('@').map_or_else(|| redact(server), |(_, rest)| format!("[secret]@{}", redact(rest)))
 }
 
 #[cfg(test)]
