@@ -2,13 +2,14 @@
 //! this process opened; it can open none for writing itself.
 //!
 //! The name says of which parameters a baseline is. Where they change (other paths, or `accepted`, by which an
-//! administrator says that what is there now is right) there is none yet, and a new one takes the old one's place.
+//! administrator says that what is there now is right) there is none yet, and a new one takes the old one's place. Beside
+//! them stands which modules ever had one, so that a baseline which somebody removed is missed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -17,6 +18,7 @@ use tables::integrity::{BaselineFile, baseline};
 use super::{Error, StateDir, UNFINISHED};
 
 const FOLDER: &str = "baselines";
+const KNOWN: &str = "baselines-known";
 /// The table whose readers need one.
 pub const TABLE: &str = "file_integrity";
 
@@ -47,13 +49,31 @@ pub fn lend(state: &StateDir, slug: &str, parameters: &BTreeMap<String, Value>) 
         .mode(0o600)
         .open(&unfinished)
         .map_err(|source| Error::Write { path: unfinished.clone(), source })?;
-    Ok((BaselineFile::Make(file), Lent { made: Some((unfinished, path)), module }))
+    let was_kept = state.read(&known(&module))?.is_some();
+    let file =
+        if was_kept && !has_any(&folder, &module)? { BaselineFile::Remake(file) } else { BaselineFile::Make(file) };
+    Ok((file, Lent { made: Some((unfinished, path)), module }))
+}
+
+/// Whether a baseline of the module is there, of whatever parameters.
+fn has_any(folder: &Path, module: &str) -> Result<bool, Error> {
+    let failed = |source| Error::Read { path: folder.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        if entry.map_err(failed)?.file_name().to_string_lossy().starts_with(module) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn known(module: &str) -> String {
+    format!("{KNOWN}/{module}")
 }
 
 impl Lent {
     /// Keeps what the run made if it is whole. Other baselines of the module are removed then.
     pub fn take_back(self, state: &StateDir) -> Result<(), Error> {
-        let Some((unfinished, path)) = self.made else { return Ok(()) };
+        let Some((unfinished, path)) = self.made else { return note(state, &self.module) };
         let failed = |source| Error::Write { path: path.clone(), source };
         let written = File::open(&unfinished).map_err(failed)?;
         if baseline::check(BufReader::new(&written)).is_err() {
@@ -68,8 +88,16 @@ impl Lent {
                 fs::remove_file(entry.path()).map_err(failed)?;
             }
         }
-        File::open(&folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        File::open(&folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        note(state, &self.module)
     }
+}
+
+/// Writes down that the module has a baseline.
+fn note(state: &StateDir, module: &str) -> Result<(), Error> {
+    state.folder(KNOWN)?;
+    let name = known(module);
+    if state.read(&name)?.is_some() { Ok(()) } else { state.write(&name, b"") }
 }
 
 /// Short, and a name whatever the text holds.
@@ -94,7 +122,9 @@ mod tests {
 
     /// What a worker does with the file.
     fn make(file: BaselineFile) {
-        let BaselineFile::Make(mut file) = file else { panic!("there is a baseline already") };
+        let (BaselineFile::Make(mut file) | BaselineFile::Remake(mut file)) = file else {
+            panic!("there is a baseline already")
+        };
         let host = tempfile::tempdir().unwrap();
         compare(host.path(), &Survey::of(["/etc"]), None, Some(&mut file), |_| {}).unwrap();
     }
@@ -116,6 +146,27 @@ mod tests {
         assert!(matches!(file, BaselineFile::Compare(_)));
         lent.take_back(&state).unwrap();
         assert_eq!(names(&state).len(), 1);
+    }
+
+    #[test]
+    fn a_baseline_that_was_removed_is_missed_once() {
+        let (_folder, state) = state();
+        let (file, lent) = lend(&state, "linux-file-integrity", &parameters("")).unwrap();
+        assert!(matches!(file, BaselineFile::Make(_)));
+        make(file);
+        lent.take_back(&state).unwrap();
+        for name in names(&state) {
+            fs::remove_file(state.path().join(FOLDER).join(name)).unwrap();
+        }
+        let (file, lent) = lend(&state, "linux-file-integrity", &parameters("")).unwrap();
+        assert!(matches!(file, BaselineFile::Remake(_)));
+        make(file);
+        lent.take_back(&state).unwrap();
+        let (file, _) = lend(&state, "linux-file-integrity", &parameters("")).unwrap();
+        assert!(matches!(file, BaselineFile::Compare(_)));
+        // Another module never had one.
+        let (file, _) = lend(&state, "another-module", &parameters("")).unwrap();
+        assert!(matches!(file, BaselineFile::Make(_)));
     }
 
     #[test]

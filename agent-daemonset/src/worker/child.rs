@@ -36,6 +36,7 @@ fn work() -> anyhow::Result<()> {
     let baseline = header.baseline.zip(file).map(|(to_do, file)| {
         Arc::new(Kept::new(match to_do {
             BaselineUse::Make => BaselineFile::Make(file),
+            BaselineUse::Remake => BaselineFile::Remake(file),
             BaselineUse::Compare => BaselineFile::Compare(file),
         }))
     });

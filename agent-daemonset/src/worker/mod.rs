@@ -119,6 +119,7 @@ struct Header {
 #[serde(rename_all = "snake_case")]
 enum BaselineUse {
     Make,
+    Remake,
     Compare,
 }
 

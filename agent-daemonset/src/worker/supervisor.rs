@@ -120,6 +120,7 @@ fn run_batch(
         let left = &tasks[done..];
         let (to_do, file) = match baseline.take() {
             Some(BaselineFile::Make(file)) => (Some(BaselineUse::Make), Some(file)),
+            Some(BaselineFile::Remake(file)) => (Some(BaselineUse::Remake), Some(file)),
             Some(BaselineFile::Compare(file)) => (Some(BaselineUse::Compare), Some(file)),
             None => (None, None),
         };

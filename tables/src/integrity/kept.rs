@@ -16,6 +16,8 @@ const MAX_PATH_BYTES: usize = 4 << 20;
 pub enum BaselineFile {
     /// There is none: what is there now is written to this file.
     Make(File),
+    /// There is none, and there was one: the same, and it is told that nothing was compared.
+    Remake(File),
     /// What is there now is compared with this file.
     Compare(File),
 }
@@ -27,6 +29,8 @@ pub struct Differences {
     pub changes: Vec<Change>,
     /// There were more.
     pub is_cut: bool,
+    /// The baseline was gone and is made anew.
+    pub is_anew: bool,
     /// The figures.
     pub summary: Summary,
 }
@@ -70,11 +74,14 @@ impl Kept {
                 is_cut = true;
             }
         };
+        let is_anew = matches!(file, BaselineFile::Remake(_));
         let summary = match file {
-            BaselineFile::Make(mut file) => compare_in(root, survey, None, Some(&mut file), tell)?,
+            BaselineFile::Make(mut file) | BaselineFile::Remake(mut file) => {
+                compare_in(root, survey, None, Some(&mut file), tell)?
+            }
             BaselineFile::Compare(mut file) => compare_in(root, survey, Some(&mut file), None, tell)?,
         };
-        let differences = Arc::new(Differences { changes, is_cut, summary });
+        let differences = Arc::new(Differences { changes, is_cut, is_anew, summary });
         *done = Some((made, Arc::clone(&differences)));
         Ok(differences)
     }

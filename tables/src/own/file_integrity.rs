@@ -80,6 +80,11 @@ fn rows(scan: &Scan) -> Rows {
 }
 
 fn tell_gaps(scan: &Scan, differences: &Arc<Differences>) {
+    if differences.is_anew {
+        scan.warn(
+            "the baseline that the agent kept is gone; a new one is made of what is there now, and nothing was compared",
+        );
+    }
     if differences.is_cut {
         scan.warn("there are more differences than are kept; the list is not complete");
     }
