@@ -17,6 +17,34 @@ pub fn printable_line(text: &str) -> Cow<'_, str> {
     replaced(text, |letter| if matches!(letter, '\n' | '\t' | '\r') { ' ' } else { REPLACEMENT })
 }
 
+/// The text with its lines and tabs, and with its colours: what a program made of texts of others and styled itself.
+pub fn printable_styled(text: &str) -> Cow<'_, str> {
+    if !text.contains(|letter| is_unfit(letter) && !matches!(letter, '\n' | '\t')) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(letter) = rest.chars().next() {
+        let length = style_length(rest).unwrap_or(letter.len_utf8());
+        if length > letter.len_utf8() {
+            safe.push_str(&rest[..length]);
+        } else if is_unfit(letter) && !matches!(letter, '\n' | '\t') {
+            safe.push(REPLACEMENT);
+        } else {
+            safe.push(letter);
+        }
+        rest = &rest[length..];
+    }
+    Cow::Owned(safe)
+}
+
+/// The length of what sets a colour (ECMA-48 §8.3.117, SGR), if the text begins with it.
+fn style_length(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let end = parameters.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
+    parameters[end..].starts_with('m').then_some(2 + end + 1)
+}
+
 /// JSON that says the same: in it such characters can only stand in texts, where they may be written as `\u202e`. Its own line
 /// ends stay.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
@@ -69,6 +97,12 @@ mod tests {
         assert_eq!(printable("ä\n\tb"), "ä\n\tb");
         assert_eq!(printable_line("ä\r\n\tb"), "ä   b");
         assert!(matches!(printable_line("plain text, naïve: 日本"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn colours_stay_and_nothing_else_does() {
+        assert_eq!(printable_styled("\u{1b}[1;31mbad\u{1b}[0m\n"), "\u{1b}[1;31mbad\u{1b}[0m\n");
+        assert_eq!(printable_styled("\u{1b}[2Ja\u{1b}[31\u{202e}é"), "\u{fffd}[2Ja\u{fffd}[31\u{fffd}é");
     }
 
     #[test]

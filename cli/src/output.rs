@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::Write as _;
 
-use catalog::printable::{printable, printable_json, printable_line};
+use catalog::printable::{printable, printable_json, printable_line, printable_styled};
 use clap::ValueEnum;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use k8s_openapi::jiff::Timestamp;
@@ -40,7 +40,7 @@ impl Format {
 /// Prints text and a line end, in one write.
 pub fn print(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
-    out.write_all(format!("{}\n", text.trim_end()).as_bytes())?;
+    out.write_all(format!("{}\n", printable_styled(text.trim_end())).as_bytes())?;
     out.flush()?;
     Ok(())
 }
