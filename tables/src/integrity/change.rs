@@ -115,12 +115,12 @@ pub(super) fn was_unknown(before: &Record, after: &Record) -> bool {
 fn differences(before: &Record, after: &Record) -> Vec<Field> {
     let is_file = after.kind == super::Kind::File;
     // What could not be read then or now is told as a gap; it is no change.
-    let (content, attributes) = match (&before.content, &after.content) {
-        (Content::Digest(before, old), Content::Digest(after, new)) => (before != after, old != new),
-        _ => (false, false),
+    let (content, attributes, target, device) = match (&before.content, &after.content) {
+        (Content::Digest(before, old), Content::Digest(after, new)) => (before != after, old != new, false, false),
+        (Content::Target(before), Content::Target(after)) => (false, false, before != after, false),
+        (Content::Device(before), Content::Device(after)) => (false, false, false, before != after),
+        _ => (false, false, false, false),
     };
-    let target = matches!((&before.content, &after.content), (Content::Target(before), Content::Target(after)) if before != after);
-    let device = matches!((&before.content, &after.content), (Content::Device(before), Content::Device(after)) if before != after);
     let found = [
         (Field::Kind, before.kind != after.kind),
         (Field::Mode, before.mode != after.mode),
