@@ -28,7 +28,8 @@ impl Progress {
 
     /// Says what happens now.
     pub fn say(&mut self, text: impl Into<String>) {
-        let text = printable_line(&text.into()).into_owned();
+        let text: String = text.into();
+        let text = printable_line(&text).into_owned();
         if self.last == text {
             return;
         }
