@@ -38,7 +38,7 @@ struct Places {
 pub fn run() -> anyhow::Result<()> {
     let place = |name: &str| std::env::var_os(name).map(PathBuf::from).with_context(|| format!("{name} is not set"));
     let places = Places {
-        agent: tests::harness::program("tenantra-agent")?,
+        agent: ::tests::harness::program("tenantra-agent")?,
         root: place("TENA_BENCH_ROOT")?,
         content: place("TENA_BENCH_SCAP_CONTENT")?,
     };
