@@ -31,9 +31,13 @@ const MAX_INCLUDE_DEPTH: usize = 16;
 const MAX_FILES: usize = 256;
 
 fn rows(scan: &Scan) -> Rows {
-    // A link that leads nowhere is there as well.
-    let has_server =
-        scan.metadata(MAIN, Follow::Never).is_some() || PROGRAMS.iter().any(|program| scan.exists(program));
+    let is_there = scan.metadata(MAIN, Follow::Never).is_some();
+    if is_there && !scan.metadata(MAIN, Follow::Links).is_some_and(|found| found.is_file()) {
+        // Of a link to nowhere the server says so and ends.
+        scan.warn(format!("{MAIN} leads to no file, so it is not known what a server would do"));
+        return Box::new(std::iter::empty());
+    }
+    let has_server = is_there || PROGRAMS.iter().any(|program| scan.exists(program));
     if !has_server {
         return Box::new(std::iter::empty());
     }
