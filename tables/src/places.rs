@@ -101,8 +101,8 @@ fn named(scan: &Scan, shown: &str) -> PathBuf {
 
 /// The patterns of `column`. One that begins in no folder could only mean every file there is.
 fn patterns(scan: &Scan, column: &str) -> Vec<Pattern> {
-    const KINDS: [(Operator, fn(&str) -> Pattern); 2] =
-        [(Operator::Like, Pattern::like), (Operator::Glob, Pattern::glob)];
+    type Reading = fn(&str) -> Pattern;
+    const KINDS: [(Operator, Reading); 2] = [(Operator::Like, Pattern::like), (Operator::Glob, Pattern::glob)];
     let is_absolute = |text: &String| text.starts_with('/');
     let has_absolute = ["path", "directory"]
         .iter()

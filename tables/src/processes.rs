@@ -62,7 +62,7 @@ fn is_without_label() -> bool {
         .all(|path| is_unconfined(&std::fs::read_to_string(path).unwrap_or_default()))
 }
 
-/// Whether a label of AppArmor (`docker-default (enforce)`) or SELinux (`user:role:type:level`) stands for no limit. Any
+/// Whether a label of `AppArmor` (`docker-default (enforce)`) or `SELinux` (`user:role:type:level`) stands for no limit. Any
 /// other may close processes to this one that are open to others.
 fn is_unconfined(label: &str) -> bool {
     let label = label.trim_end_matches(['\0', '\n']);

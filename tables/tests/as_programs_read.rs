@@ -182,19 +182,19 @@ fn settings_of_the_kernel_have_the_order_of_systemd_sysctl() {
 fn units_have_the_states_of_systemctl_is_enabled() {
     let service = "[Service]\nExecStart=/bin/x\n[Install]\n";
     let host = Made::new()
-        .with("/usr/lib/systemd/system/controlled.service", &format!("{service}WantedBy=multi-user.target\n"))
+        .with("/usr/lib/systemd/system/controlled.service", format!("{service}WantedBy=multi-user.target\n"))
         .with_link("/etc/systemd/system/controlled.service", "/dev/null")
-        .with("/etc/systemd/system.control/controlled.service", &format!("{service}WantedBy=multi-user.target\n"))
+        .with("/etc/systemd/system.control/controlled.service", format!("{service}WantedBy=multi-user.target\n"))
         .with_link("/run/systemd/system/for-now.service", "/dev/null")
         .with("/etc/systemd/system/blank.service", "\n\n")
         .with("/etc/systemd/system/empty.service", "")
         .with_link("/etc/systemd/system/relative.service", "../../../dev/null")
-        .with("/usr/lib/systemd/system/gdm.service", &format!("{service}Alias=display-manager.service\n"))
+        .with("/usr/lib/systemd/system/gdm.service", format!("{service}Alias=display-manager.service\n"))
         .with_link("/etc/systemd/system/display-manager.service", "/usr/lib/systemd/system/gdm.service")
-        .with("/usr/lib/systemd/system/sddm.service", &format!("{service}Alias=display-manager.service\n"))
+        .with("/usr/lib/systemd/system/sddm.service", format!("{service}Alias=display-manager.service\n"))
         .with("/opt/own.service", service)
         .with_link("/etc/systemd/system/own.service", "/opt/own.service")
-        .with("/usr/lib/systemd/system/also.service", &format!("{service}Also=x.socket\n"));
+        .with("/usr/lib/systemd/system/also.service", format!("{service}Also=x.socket\n"));
     let found = ask(&host.image(), "SELECT id, unit_file_state, load_state FROM systemd_units ORDER BY id");
     assert_eq!(
         lines(&found),

@@ -588,7 +588,7 @@ fn a_configuration_of_sshd_that_is_no_file_decides_nothing() {
         for applies in [applies, None] {
             let decided = run_of(&host, check, applies).envelope.checks[0].clone();
             assert_eq!(decided.verdict, Verdict::Error);
-            assert!(decided.message.unwrap().contains("leads to no file"));
+            assert!(decided.message.unwrap().contains("cannot be read as a file"));
         }
     }
     let linked = Made::new().with("/etc/ssh/own", "PermitRootLogin yes\n").with_link("/etc/ssh/sshd_config", "own");

@@ -109,13 +109,13 @@ fn answer_of_plain_tables(engine: &Engine, sql: &str) -> Option<Vec<String>> {
     }
     let plain = rusqlite::Connection::open_in_memory().unwrap();
     for table in tables {
-        let names: Vec<String> = table.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+        let columns: Vec<String> = table.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
         let typed: Vec<String> =
             table.columns.iter().map(|column| format!("\"{}\" {}", column.name, column.kind.sql())).collect();
         plain.execute_batch(&format!("CREATE TABLE \"{}\" ({})", table.name, typed.join(", "))).unwrap();
-        let places = vec!["?"; names.len()].join(", ");
+        let places = vec!["?"; columns.len()].join(", ");
         let insert = format!("INSERT INTO \"{}\" VALUES ({places})", table.name);
-        let all = made::ask(engine, &format!("SELECT {} FROM \"{}\"", names.join(", "), table.name));
+        let all = made::ask(engine, &format!("SELECT {} FROM \"{}\"", columns.join(", "), table.name));
         for row in all.rows {
             let cells = row.into_iter().map(|value| match value {
                 Value::Null => Cell::Null,

@@ -157,7 +157,7 @@ fn ask(engine: &Asked, statement: &str) -> Result<QueryOutput, tables::Error> {
     drop(watch);
     let answer = answer?;
     for warning in &answer.warnings {
-        eprintln!("warning: {}: {}", printable_line(&warning.table), printable_line(&warning.message));
+        eprintln!("warning: {}: {}", printable_line(warning.table), printable_line(&warning.message));
     }
     Ok(answer)
 }

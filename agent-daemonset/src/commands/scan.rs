@@ -306,13 +306,13 @@ mod tests {
     }
 
     fn envelope() -> Envelope {
-        serde_json::from_value(serde_json::json!({
+        let text = serde_json::json!({
             "run_id": uuid::Uuid::nil(), "module": "m", "version": "1.0.0", "status": "partial",
             "started_at": "2026-11-22T00:00:00Z", "duration_ms": 1, "resource": { "cpu_ms": 1, "max_rss_kb": 1 },
             "summary": { "passed": 0, "failed": 0, "not_applicable": 0, "error": 0, "score": null },
-            "checks": [], "findings": [], "benchmarks": [], "facts": { "snapshot": "", "added": [], "removed": [] },
+            "checks": [], "findings": [], "benchmarks": [], "facts": { "base": null, "snapshot": "", "added": [], "removed": [] },
             "artifacts": [], "log": [],
-        }))
-        .unwrap()
+        });
+        serde_json::from_str(&text.to_string()).unwrap()
     }
 }

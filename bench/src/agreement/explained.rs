@@ -36,6 +36,7 @@ impl Explained {
     }
 
     /// The roots that the page names.
+    #[cfg(test)]
     pub fn roots(&self) -> BTreeSet<&str> {
         self.rows.iter().filter_map(|row| row.roots.as_ref()).flatten().map(String::as_str).collect()
     }

@@ -179,7 +179,7 @@ impl Tally {
             ("compared", self.both_decide as f64),
             ("rules", self.rules.len() as f64),
             ("roots", (mutated + 2) as f64),
-            ("unexplained", unexplained as f64),
+            ("unexplained", f64::from(unexplained)),
             ("wall_s", self.wall_s.0),
         ]);
         let peer = Figures::from([("wall_s", self.wall_s.1)]);

@@ -34,7 +34,7 @@ fn rows(scan: &Scan) -> Rows {
     let is_there = scan.metadata(MAIN, Follow::Never).is_some();
     if is_there && !scan.metadata(MAIN, Follow::Links).is_some_and(|found| found.is_file()) {
         // Of a link to nowhere the server says so and ends.
-        scan.warn(format!("{MAIN} leads to no file, so it is not known what a server would do"));
+        scan.warn(format!("{MAIN} cannot be read as a file, and sshd does not start without it"));
         return Box::new(std::iter::empty());
     }
     let has_server = is_there || PROGRAMS.iter().any(|program| scan.exists(program));
@@ -143,9 +143,13 @@ impl Settings {
                 self.list.push(Setting { keyword: LISTEN.to_owned(), value, source: source.to_owned() });
             }
         };
-        given.iter().for_each(|one| add(&one.value, &one.source));
+        for one in &given {
+            add(&one.value, &one.source);
+        }
         if given.is_empty() {
-            any.iter().for_each(|address| add(address, "default"));
+            for address in any {
+                add(address, "default");
+            }
         }
     }
 

@@ -104,7 +104,7 @@ fn is_random(word: &[u8]) -> bool {
     };
     let has = |wanted: i32| word.iter().any(|byte| kind(*byte) == wanted);
     let changes = word.windows(2).filter(|pair| kind(pair[0]) != kind(pair[1])).count();
-    let slashes = word.iter().filter(|byte| **byte == b'/').count();
+    let slashes = word.split(|byte| *byte == b'/').count() - 1;
     has(0) && has(1) && has(2) && changes * 3 >= word.len() && slashes * 8 <= word.len()
 }
 
