@@ -38,10 +38,12 @@ const NO_ANSWER: u8 = 3;
 const EXIT_CODES: &str = "\
 Exit status:
   0  done
-  1  scan --fail-on: there is a finding of that severity or worse; integrity check: something changed
+  1  scan --fail-on: there is a finding of that severity or worse
+     integrity check: something changed
   2  wrong usage or configuration, or the query is wrong; the message says what to change
-  3  scan: a module could not run to its end, or with --fail-on a check of that severity was not decided; integrity
-     check: part of it could not be compared, and nothing else differs; enroll: the server did not answer";
+  3  scan: a module could not run to its end, or with --fail-on a check of that severity was not decided
+     integrity check: part of it could not be compared, and nothing else differs
+     enroll: the server did not answer";
 
 /// Scans this host: once with a report on the terminal, or as a daemon for a Tenantra server. Writes nothing on the host but its own state and the baselines that it is asked for.
 #[derive(Debug, Parser)]
