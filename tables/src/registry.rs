@@ -178,6 +178,7 @@ pub(crate) static TABLES: &[&Table] = &[
     &osquery::routes::TABLE,
     &osquery::rpm_package_files::TABLE,
     &osquery::rpm_packages::TABLE,
+    &own::running_kernel::TABLE,
     &windows::scheduled_tasks::TABLE,
     &osquery::secureboot::TABLE,
     &osquery::secureboot_certificates::TABLE,

@@ -345,6 +345,10 @@ SELECT name, current_value FROM system_controls WHERE name IN ('net.ipv4.ip_forw
 SELECT name, current_value FROM system_controls WHERE subsystem = 'kernel' AND name LIKE 'kernel.randomize%';
 -- where_kernel_settings_are_written
 SELECT source, count(*) AS settings FROM sysctl_configured GROUP BY source;
+-- kernel_settings_of_the_running_kernel_if_one_runs
+SELECT s.name, s.current_value FROM running_kernel CROSS JOIN system_controls s WHERE s.name = 'kernel.dmesg_restrict';
+-- release_of_the_running_kernel
+SELECT release FROM running_kernel;
 -- modules_that_are_forbidden_but_loaded
 SELECT m.module, m.source FROM modprobe_configured m JOIN kernel_modules k ON k.name = m.module WHERE m.directive IN ('blacklist', 'install');
 -- modules_that_are_forbidden

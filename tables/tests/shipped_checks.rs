@@ -1,0 +1,59 @@
+//! Checks that ship, on hosts that a test makes: what an image configures decides where no kernel runs.
+#![allow(clippy::unwrap_used, clippy::panic)] // a failing test may end
+
+mod made;
+
+use std::collections::BTreeMap;
+
+use catalog::Catalog;
+use catalog::envelope::Verdict;
+use made::Made;
+use tables::Engine;
+use tables::scan::{Order, run_module};
+
+/// The verdicts of a module by check.
+fn verdicts(engine: &Engine, slug: &str) -> BTreeMap<String, Verdict> {
+    let catalog = Catalog::embedded().unwrap();
+    let module = &catalog.module(slug, None).unwrap().module;
+    let order = Order {
+        run_id: uuid::Uuid::nil(),
+        started_at: chrono::Utc::now(),
+        parameters: BTreeMap::new(),
+        previous: None,
+    };
+    let run = run_module(engine, module, order);
+    run.envelope.checks.into_iter().map(|check| (check.id, check.verdict)).collect()
+}
+
+fn with_a_kernel_of_its_own() -> Made {
+    let package = "Package: linux-base\nStatus: install ok installed\nArchitecture: all\nVersion: 4.9\n\n";
+    Made::new()
+        .with("/var/lib/dpkg/status", package)
+        .with("/usr/lib/systemd/systemd-sysctl", "")
+        .with("/etc/sysctl.d/60-hard.conf", "net.ipv4.ip_forward = 0\nnet.ipv4.tcp_syncookies = 0\n")
+        .with("/etc/modprobe.d/cramfs.conf", "install cramfs /bin/false\n")
+}
+
+#[test]
+fn what_an_image_configures_decides_about_settings_of_the_kernel() {
+    let host = with_a_kernel_of_its_own();
+    let network = verdicts(&host.image(), "linux-kernel-network");
+    assert_eq!(network["sysctl-net-ipv4-ip-forward"], Verdict::Pass);
+    assert_eq!(network["sysctl-net-ipv4-tcp-syncookies"], Verdict::Fail, "another value");
+    assert_eq!(network["sysctl-net-ipv4-conf-all-log-martians"], Verdict::Fail, "not set");
+    let modules = verdicts(&host.image(), "linux-kernel-hardening");
+    assert_eq!(modules["module-cramfs-disabled"], Verdict::Pass);
+    assert_eq!(modules["module-sctp-disabled"], Verdict::Fail);
+}
+
+#[test]
+fn what_runs_decides_beside_what_is_configured() {
+    let host = with_a_kernel_of_its_own()
+        .with("/proc/sys/kernel/osrelease", "6.1.0-30-amd64\n")
+        .with("/proc/sys/net/ipv4/ip_forward", "1\n")
+        .with("/proc/modules", "cramfs 53248 0 - Live 0x0000000000000000\n");
+    let network = verdicts(&host.running(), "linux-kernel-network");
+    assert_eq!(network["sysctl-net-ipv4-ip-forward"], Verdict::Fail);
+    let modules = verdicts(&host.running(), "linux-kernel-hardening");
+    assert_eq!(modules["module-cramfs-disabled"], Verdict::Fail);
+}
