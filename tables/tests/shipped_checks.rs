@@ -57,3 +57,13 @@ fn what_runs_decides_beside_what_is_configured() {
     let modules = verdicts(&host.running(), "linux-kernel-hardening");
     assert_eq!(modules["module-cramfs-disabled"], Verdict::Fail);
 }
+
+#[test]
+fn hidden_files_of_a_folder_satisfy_no_check() {
+    let cores = |path: &str| {
+        let host = Made::new().with(path, "* hard core 0\n");
+        verdicts(&host.image(), "linux-kernel-hardening")["core-dumps-limited"]
+    };
+    assert_eq!(cores("/etc/security/limits.d/60-core.conf"), Verdict::Pass);
+    assert_eq!(cores("/etc/security/limits.d/.60-core.conf"), Verdict::Fail, "pam_limits does not see it");
+}
