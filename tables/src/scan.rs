@@ -1,42 +1,33 @@
 //! Runs a module: its checks become verdicts and findings, its collections become facts. An error stays with the check that
 //! caused it; the rest of the module is still decided.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod decision;
+mod facts;
+
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use catalog::envelope::{
     Benchmark, CheckVerdict, Envelope, Finding, LogLevel, LogLine, ResourceUse, RunStatus, Summary, Verdict,
 };
-use catalog::facts::{Fact, FactRef, Facts, Row, snapshot_id};
 use catalog::module::{Check, Module};
 use chrono::{DateTime, Utc};
-use sha2::Digest as _;
 use uuid::Uuid;
 
+pub(crate) use self::decision::decide;
+use self::decision::{cut_list, fitting};
+use self::facts::Collected;
+pub use self::facts::MAX_FACTS;
 use crate::engine::{Engine, QueryOutput};
 use crate::error::Error;
-use crate::functions::hex;
 use crate::kernel::cpu_time;
-use crate::reader::{Gap, cut};
-use crate::redact::{redact, redact_row};
+use crate::reader::cut;
 use crate::value::{Parameters, Value};
 
-/// Findings of one check; beyond it a list says no more than its length.
-const MAX_FINDINGS: usize = 500;
-/// Values of one column that several rows about one resource have; more of them prove no more.
-const MAX_JOINED_BYTES: usize = 1_000;
 /// What the findings of one module may take: a result of more than 8 MiB is not taken.
 const MAX_FINDINGS_BYTES: usize = 2 << 20;
-/// Facts of one module on one asset, and what they may take.
-pub const MAX_FACTS: usize = 50_000;
-const MAX_FACTS_BYTES: usize = 5 << 20;
-/// The longest key of a fact in a result; where one is longer, texts of the row are shortened to so much.
-const MAX_KEY_BYTES: usize = 8_000;
-const SHORTENED_BYTES: usize = 200;
 /// The longest message; a result holds none of more than 4,000 letters.
 const MAX_MESSAGE_BYTES: usize = 2_000;
-/// Why a check does not apply, where its condition has no row.
-const NOT_HERE: &str = "what the check is about is not on this host";
 const MAX_LOG_LINES: usize = 100;
 
 /// What is known before a run.
@@ -146,156 +137,6 @@ pub fn run_module(engine: &Engine, module: &Module, order: Order) -> ModuleRun {
     ModuleRun { envelope, facts: now, unread_tables }
 }
 
-/// Answers a single check: its verdict and, if it fails, what fails. For tests of modules as well as for runs.
-pub(crate) fn decide(
-    check: &Check,
-    mut ask: impl FnMut(&str) -> Result<QueryOutput, Error>,
-) -> (CheckVerdict, Vec<Finding>) {
-    let verdict = |verdict, message: Option<String>| {
-        let message = message.map(|mut message| {
-            cut(&mut message, MAX_MESSAGE_BYTES);
-            message
-        });
-        CheckVerdict { id: check.id.clone(), verdict, message }
-    };
-    if check.rule.is_some() {
-        let message = "another engine decides it, which is not asked here";
-        return (verdict(Verdict::Error, Some(message.to_owned())), Vec::new());
-    }
-    if let Some(applies) = &check.applies {
-        match ask(applies) {
-            Ok(answer) if answer.rows.is_empty() => {
-                let decided = match gap_of(&answer) {
-                    Some((Gap::Unread | Gap::Undecided, message)) => {
-                        verdict(Verdict::Error, Some(format!("applies: {message}")))
-                    }
-                    Some((Gap::NoSubject, message)) => verdict(Verdict::NotApplicable, Some(message)),
-                    Some((Gap::Closed, _)) | None => verdict(Verdict::NotApplicable, Some(NOT_HERE.to_owned())),
-                };
-                return (decided, Vec::new());
-            }
-            Ok(_) => {}
-            Err(error) => return (verdict(Verdict::Error, Some(format!("applies: {error}"))), Vec::new()),
-        }
-    }
-    let answer = match ask(&check.query) {
-        Ok(answer) => answer,
-        Err(error) => return (verdict(Verdict::Error, Some(error.to_string())), Vec::new()),
-    };
-    if let Some((Gap::Undecided, message)) = gap_of(&answer) {
-        return (verdict(Verdict::Error, Some(message)), Vec::new());
-    }
-    if answer.rows.is_empty() {
-        let decided = match gap_of(&answer) {
-            Some((Gap::Unread | Gap::Undecided, message)) => verdict(Verdict::Error, Some(message)),
-            Some((Gap::NoSubject, message)) => verdict(Verdict::NotApplicable, Some(message)),
-            Some((Gap::Closed, _)) | None => verdict(Verdict::Pass, None),
-        };
-        return (decided, Vec::new());
-    }
-    let Some(resource) = answer.columns.iter().position(|column| column == "resource") else {
-        return (verdict(Verdict::Error, Some("the query has no column named resource".to_owned())), Vec::new());
-    };
-    let (findings, count) = findings(check, &answer, resource);
-    let message = (count > findings.len()).then(|| cut_list(None, count, findings.len()));
-    (verdict(Verdict::Fail, message), findings)
-}
-
-/// Says of how many failures a list names some; `said` is what was said of a longer part of the same list.
-fn cut_list(said: Option<&str>, count: usize, listed: usize) -> String {
-    let count = said.and_then(|said| said.split(' ').next()?.parse().ok()).unwrap_or(count);
-    format!("{count} fail, {listed} are listed")
-}
-
-/// How many of the findings there is room for; the room shrinks by what they take.
-fn fitting(findings: &[Finding], room: &mut usize) -> usize {
-    for (count, finding) in findings.iter().enumerate() {
-        let evidence: usize = finding.evidence.iter().map(|(name, value)| name.len() + text_bytes(value) + 8).sum();
-        let size = finding.check.len() + finding.resource.len() + evidence + 64;
-        if size > *room {
-            *room = 0;
-            return count;
-        }
-        *room -= size;
-    }
-    findings.len()
-}
-
-fn text_bytes(value: &serde_json::Value) -> usize {
-    value.as_str().map_or(16, str::len)
-}
-
-/// Why an answer without rows proves nothing; what was not read counts for more than what is not there.
-fn gap_of(answer: &QueryOutput) -> Option<(Gap, String)> {
-    let of = |gap| answer.warnings.iter().find(|warning| warning.gap == gap);
-    let warning = of(Gap::Undecided).or_else(|| of(Gap::Unread)).or_else(|| of(Gap::NoSubject))?;
-    Some((warning.gap, format!("{}: {}", warning.table, warning.message)))
-}
-
-/// One finding a resource, which is the finding's identity: a second row about the same adds its evidence. Beside them, how
-/// many resources fail.
-fn findings(check: &Check, answer: &QueryOutput, resource: usize) -> (Vec<Finding>, usize) {
-    let mut listed: BTreeMap<String, usize> = BTreeMap::new();
-    let mut findings: Vec<Finding> = Vec::new();
-    for row in &answer.rows {
-        let name = match redact(&row[resource].to_string()) {
-            // A result names what fails.
-            empty if empty.is_empty() => "(empty)".to_owned(),
-            name => name,
-        };
-        let evidence: BTreeMap<String, serde_json::Value> = answer
-            .columns
-            .iter()
-            .zip(redact_row(&answer.columns, row))
-            .enumerate()
-            .filter(|(position, _)| *position != resource)
-            .map(|(_, (column, value))| (column.clone(), value))
-            .collect();
-        let position = *listed.entry(name.clone()).or_insert(findings.len());
-        if let Some(finding) = findings.get_mut(position) {
-            add_evidence(&mut finding.evidence, &evidence);
-        } else if findings.len() < MAX_FINDINGS {
-            findings.push(Finding { check: check.id.clone(), severity: check.severity, resource: name, evidence });
-        }
-    }
-    (findings, listed.len())
-}
-
-/// Joins the values of two rows, each value once.
-fn add_evidence(known: &mut BTreeMap<String, serde_json::Value>, more: &BTreeMap<String, serde_json::Value>) {
-    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    for (column, value) in more {
-        match known.get_mut(column) {
-            Some(known) if known.is_null() => *known = value.clone(),
-            Some(_) if value.is_null() => {}
-            Some(known) if known != value => {
-                let (joined, new) = (text(known), text(value));
-                if joined.len() < MAX_JOINED_BYTES && !joined.split(", ").any(|one| one == new) {
-                    *known = format!("{joined}, {new}").into();
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// A host can have names of any length. What is shortened ends in a digest, so that two of them stay two.
-fn with_short_key(fact: Fact, key: &[String]) -> Fact {
-    if fact.key.len() <= MAX_KEY_BYTES {
-        return fact;
-    }
-    let Fact { table, mut row, .. } = fact;
-    for value in row.values_mut() {
-        if let Some(text) = value.as_str().filter(|text| text.len() > SHORTENED_BYTES) {
-            let digest = hex(&sha2::Sha256::digest(text));
-            let mut short = text.to_owned();
-            cut(&mut short, SHORTENED_BYTES);
-            *value = format!("{short}{}", &digest[..16]).into();
-        }
-    }
-    Fact::new(table, key, row)
-}
-
 struct Run<'a> {
     engine: &'a Engine,
     parameters: Parameters,
@@ -334,90 +175,12 @@ impl Run<'_> {
         }
     }
 
-    fn collect(&mut self, module: &Module) -> Collected {
-        let mut collected = Collected::default();
-        for collect in &module.collect {
-            match self.ask(&collect.query) {
-                Ok(answer)
-                    if collected.facts.len() + answer.rows.len() > MAX_FACTS
-                        || collected.size_bytes + answer.size_bytes() > MAX_FACTS_BYTES =>
-                {
-                    let most = MAX_FACTS_BYTES >> 20;
-                    let message = format!("{}: more than {MAX_FACTS} facts or {most} MiB in one module", collect.table);
-                    self.say(LogLevel::Error, message);
-                    collected.unreadable.insert(collect.table.clone());
-                }
-                // Of a table that gave nothing, nothing has gone: what was known of it holds.
-                Ok(answer) if answer.rows.is_empty() && matches!(gap_of(&answer), Some((Gap::Unread, _))) => {
-                    collected.unreadable.insert(collect.table.clone());
-                }
-                Ok(answer) if matches!(gap_of(&answer), Some((Gap::Undecided, _))) => {
-                    collected.unreadable.insert(collect.table.clone());
-                }
-                Ok(answer) => {
-                    collected.size_bytes += answer.size_bytes();
-                    if matches!(gap_of(&answer), Some((Gap::Unread, _))) {
-                        collected.partial.insert(collect.table.clone());
-                    }
-                    for row in answer.rows {
-                        let row: Row = answer.columns.iter().cloned().zip(redact_row(&answer.columns, &row)).collect();
-                        let fact = with_short_key(Fact::new(collect.table.clone(), &collect.key, row), &collect.key);
-                        if fact.key.len() > MAX_KEY_BYTES {
-                            self.say(LogLevel::Error, format!("{}: a fact has too long a key", collect.table));
-                            collected.unreadable.insert(collect.table.clone());
-                        } else {
-                            collected.facts.insert(fact.hash(), fact);
-                        }
-                    }
-                }
-                Err(error) => {
-                    self.say(LogLevel::Error, format!("{}: {error}", collect.table));
-                    collected.unreadable.insert(collect.table.clone());
-                }
-            }
-        }
-        collected
-    }
-
     fn say(&mut self, level: LogLevel, mut message: String) {
         cut(&mut message, MAX_MESSAGE_BYTES);
         let line = LogLine { level, message };
         if self.log.len() < MAX_LOG_LINES && !self.log.contains(&line) {
             self.log.push(line);
         }
-    }
-}
-
-/// The facts of a run, and the tables that could not be read: what is not seen has not gone.
-#[derive(Default)]
-struct Collected {
-    facts: BTreeMap<String, Fact>,
-    size_bytes: usize,
-    unreadable: BTreeSet<String>,
-    /// Tables of which a part was read: what is seen is there, what is not seen may be.
-    partial: BTreeSet<String>,
-}
-
-impl Collected {
-    fn against(mut self, previous: PreviousFacts) -> (Facts, PreviousFacts) {
-        self.facts.retain(|_, fact| !self.unreadable.contains(&fact.table));
-        let base = (!previous.snapshot.is_empty()).then_some(previous.snapshot);
-        let known = if base.is_some() { previous.hashes } else { BTreeMap::new() };
-        let mut hashes: BTreeMap<String, String> =
-            self.facts.iter().map(|(hash, fact)| (hash.clone(), fact.table.clone())).collect();
-        let mut removed = Vec::new();
-        for (hash, table) in known.iter().filter(|(hash, _)| !self.facts.contains_key(*hash)) {
-            let may_be_there = self.unreadable.contains(table) || self.partial.contains(table);
-            if may_be_there && hashes.len() < MAX_FACTS {
-                hashes.insert(hash.clone(), table.clone());
-            } else {
-                removed.push(FactRef { table: table.clone(), hash: hash.clone() });
-            }
-        }
-        let snapshot = snapshot_id(hashes.keys().map(String::as_str));
-        let added =
-            self.facts.into_iter().filter(|(hash, _)| !known.contains_key(hash)).map(|(_, fact)| fact).collect();
-        (Facts { base, snapshot: snapshot.clone(), added, removed }, PreviousFacts { snapshot, hashes })
     }
 }
 
@@ -463,126 +226,4 @@ fn max_resident_kib() -> u64 {
             line.split_whitespace().next()?.parse().ok()
         })
         .unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fact(name: &str) -> Fact {
-        let row = Row::from([("name".to_owned(), serde_json::Value::from(name))]);
-        Fact::new("packages", &["name".to_owned()], row)
-    }
-
-    fn collected(names: &[&str]) -> Collected {
-        let facts = names.iter().map(|name| (fact(name).hash(), fact(name))).collect();
-        Collected { facts, ..Collected::default() }
-    }
-
-    fn answer(rows: Vec<Vec<Value>>) -> QueryOutput {
-        let columns = ["resource", "type", "missing"].map(str::to_owned).to_vec();
-        QueryOutput { columns, rows, ..QueryOutput::default() }
-    }
-
-    fn check() -> Check {
-        serde_json::from_value(serde_json::json!({
-            "id": "one", "title": "one", "severity": "high", "query": "SELECT 1", "rationale": "a test",
-            "remediation": { "text": "mend it" }, "controls": {},
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn rows_about_one_resource_are_one_finding_with_the_evidence_of_all() {
-        let row = |cells: [&str; 3]| cells.map(Value::from).to_vec();
-        let rows = vec![
-            row(["/etc/pam.d/common-auth", "auth", "preauth"]),
-            row(["/etc/pam.d/common-auth", "auth", "authfail"]),
-            row(["/etc/pam.d/common-auth", "auth", "authfail"]),
-        ];
-        let (verdict, findings) = decide(&check(), |_| Ok(answer(rows.clone())));
-        assert_eq!((verdict.verdict, verdict.message), (Verdict::Fail, None));
-        assert_eq!(findings.len(), 1);
-        assert_eq!(findings[0].evidence["missing"], "preauth, authfail");
-        assert_eq!(findings[0].evidence["type"], "auth");
-    }
-
-    #[test]
-    fn a_list_that_is_cut_says_of_how_many() {
-        let rows: Vec<_> = (0..=MAX_FINDINGS).map(|n| vec![Value::from(n), Value::Null, Value::Null]).collect();
-        let (verdict, findings) = decide(&check(), |_| Ok(answer(Vec::clone(&rows))));
-        assert_eq!(findings.len(), MAX_FINDINGS);
-        assert_eq!(verdict.message.as_deref(), Some("501 fail, 500 are listed"));
-        let twice = vec![vec![Value::from("/dev/shm"), Value::Null, Value::Null]; 2];
-        let (verdict, _) = decide(&check(), |_| Ok(answer(twice.clone())));
-        assert_eq!(verdict.message, None);
-    }
-
-    #[test]
-    fn findings_beyond_the_room_of_a_module_are_counted() {
-        let finding = |n: usize| {
-            let evidence = BTreeMap::from([("line".to_owned(), serde_json::Value::from("x".repeat(3_000)))]);
-            Finding {
-                check: "one".into(),
-                severity: catalog::envelope::Severity::Low,
-                resource: n.to_string(),
-                evidence,
-            }
-        };
-        let found: Vec<Finding> = (0..500).map(finding).collect();
-        let mut room = 1 << 20;
-        let fits = fitting(&found, &mut room);
-        assert!((300..350).contains(&fits), "{fits}");
-        assert_eq!(fitting(&found, &mut room), 0);
-        assert_eq!(cut_list(Some("501 fail, 500 are listed"), 500, fits), format!("501 fail, {fits} are listed"));
-        assert_eq!(cut_list(None, 500, 2), "500 fail, 2 are listed");
-    }
-
-    #[test]
-    fn a_fact_with_an_endless_name_has_a_key_that_can_be_sent() {
-        let fact = |end: &str| {
-            let row = Row::from([("name".to_owned(), format!("{}{end}", "\u{1}".repeat(3_900)).into())]);
-            let key = ["name".to_owned()];
-            with_short_key(Fact::new("packages", &key, row), &key)
-        };
-        assert!(fact("a").key.len() < MAX_KEY_BYTES);
-        assert_ne!(fact("a").hash(), fact("b").hash());
-    }
-
-    #[test]
-    fn facts_are_sent_as_changes() {
-        let (first, known) = collected(&["a", "b"]).against(PreviousFacts::default());
-        assert_eq!((first.base, first.added.len(), first.removed.len()), (None, 2, 0));
-        let (second, _) = collected(&["b", "c"]).against(known.clone());
-        assert_eq!(
-            (second.base.as_deref(), second.added.len(), second.removed.len()),
-            (Some(known.snapshot.as_str()), 1, 1)
-        );
-        let (third, again) = collected(&["a", "b"]).against(known.clone());
-        assert!(third.is_unchanged());
-        assert_eq!(again, known);
-    }
-
-    #[test]
-    fn what_is_not_seen_of_a_table_that_is_read_in_part_has_not_gone() {
-        let (_, known) = collected(&["a", "b"]).against(PreviousFacts::default());
-        let part = Collected { partial: BTreeSet::from(["packages".to_owned()]), ..collected(&["b", "c"]) };
-        let (changes, now) = part.against(known.clone());
-        assert!(changes.removed.is_empty());
-        assert_eq!(changes.added, [fact("c")]);
-        assert_eq!(now.hashes.len(), 3);
-        // Once the whole is read again, what has gone is told.
-        let (changes, _) = collected(&["b", "c"]).against(now);
-        assert_eq!((changes.added.len(), changes.removed.len()), (0, 1));
-    }
-
-    #[test]
-    fn facts_of_a_table_that_cannot_be_read_stay() {
-        let (_, known) = collected(&["a", "b"]).against(PreviousFacts::default());
-        let unreadable = BTreeSet::from(["packages".to_owned()]);
-        let broken = Collected { unreadable, ..Collected::default() };
-        let (changes, again) = broken.against(known.clone());
-        assert!(changes.is_unchanged() && changes.removed.is_empty());
-        assert_eq!(again, known);
-    }
 }
