@@ -12,6 +12,8 @@ use crate::paths;
 use crate::reader::Scan;
 
 const MAIN: &str = "/etc/sudoers";
+/// It can name another file than [`MAIN`] for the plugin that reads the rules.
+const CONFIGURATION: &str = "/etc/sudo.conf";
 /// sudo itself ends at 128.
 const MAX_INCLUDE_DEPTH: usize = 16;
 /// Files in all: a few that include each other would otherwise be read without end.
@@ -27,8 +29,23 @@ pub(crate) struct Line {
 /// All lines, each include followed by what it names.
 pub(crate) fn lines(scan: &Scan) -> Vec<Line> {
     let mut reading = Reading { scan, lines: Vec::new(), files_read: 0 };
-    reading.read(Path::new(MAIN), 0);
+    reading.read(&main_file(scan), 0);
     reading.lines
+}
+
+/// The file of rules: of those that `sudoers_file` in a line `Plugin` of `sudo.conf(5)` names, the first that is there.
+fn main_file(scan: &Scan) -> PathBuf {
+    let configuration = scan.text(CONFIGURATION).unwrap_or_default();
+    let is_plugin =
+        |line: &&str| line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("plugin"));
+    let named = configuration
+        .lines()
+        .filter(is_plugin)
+        .flat_map(str::split_whitespace)
+        .find_map(|word| word.strip_prefix("sudoers_file="))
+        .unwrap_or(MAIN);
+    let found = named.split(':').find(|file| scan.exists(file));
+    PathBuf::from(found.unwrap_or(named))
 }
 
 struct Reading<'a> {
@@ -76,7 +93,11 @@ impl Reading<'_> {
 
     fn include(&mut self, line: &str, from: &Path, depth: usize) {
         let Some((header, target)) = line.split_once(char::is_whitespace) else { return };
+        if !matches!(header, "#include" | "@include" | "#includedir" | "@includedir") {
+            return;
+        }
         let target = without_comment(target.trim()).trim_matches('"').replace("\\ ", " ");
+        let target = self.with_host_name(target);
         // One that is no whole path lies beside the file that names it.
         let target = from.parent().unwrap_or(Path::new("/etc")).join(target);
         match header {
@@ -93,6 +114,19 @@ impl Reading<'_> {
             }
             _ => {}
         }
+    }
+
+    /// `%h` in the name of an included file is the host's name without its domain.
+    fn with_host_name(&self, target: String) -> String {
+        if !target.contains("%h") {
+            return target;
+        }
+        let name = self.scan.proc("sys/kernel/hostname").or_else(|| self.scan.text("/etc/hostname"));
+        let short = name.as_deref().unwrap_or_default().trim().split('.').next().unwrap_or_default();
+        if short.is_empty() {
+            self.scan.warn(format!("{target} is included by the host's name, which is not known"));
+        }
+        target.replace("%h", short)
     }
 }
 

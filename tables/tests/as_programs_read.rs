@@ -125,6 +125,23 @@ fn rules_of_sudo_are_those_that_sudo_reads() {
 }
 
 #[test]
+fn sudo_reads_the_file_that_its_own_settings_name_and_includes_by_the_name_of_the_host() {
+    let host = Made::new()
+        .with(
+            "/etc/sudo.conf",
+            "# Plugin\nplugin sudoers_policy sudoers.so sudoers_file=/etc/absent:/etc/other sudoers_mode=0400\n",
+        )
+        .with("/etc/sudoers", "ada ALL=(ALL) ALL\n")
+        .with("/etc/other", "@include /etc/rules.%h\n")
+        .with("/etc/hostname", "web1.example.org\n")
+        .with("/etc/rules.web1", "mallory ALL=(ALL) NOPASSWD: ALL\n");
+    let free = ask(&host.image(), "SELECT source, users FROM sudo_commands WHERE needs_password = 0");
+    assert_eq!(lines(&free), ["/etc/rules.web1|mallory"]);
+    let nameless = Made::new().with("/etc/sudoers", "@include /etc/rules.%h\n");
+    assert_eq!(ask(&nameless.image(), "SELECT * FROM sudo_commands").warnings.len(), 1);
+}
+
+#[test]
 fn hidden_files_of_a_folder_are_not_read() {
     let host = Made::new()
         .with("/etc/sysctl.d/.60-hard.conf", "kernel.sysrq = 0\n")
