@@ -125,6 +125,19 @@ fn rules_of_sudo_are_those_that_sudo_reads() {
 }
 
 #[test]
+fn options_of_the_service_come_before_the_settings_of_sshd() {
+    let host = || Made::new().with("/etc/ssh/sshd_config", "PermitRootLogin no\nX11Forwarding no\n");
+    let asked = "SELECT value, source FROM sshd_effective_config WHERE keyword = 'permitrootlogin'";
+    let options = host().with("/etc/default/ssh", "SSHD_OPTS=-oPermitRootLogin=yes\n");
+    assert_eq!(lines(&ask(&options.image(), asked)), ["yes|/etc/default/ssh"]);
+    let elsewhere =
+        host().with("/etc/default/ssh", "SSHD_OPTS='-f /etc/ssh/own'\n").with("/etc/ssh/own", "PermitRootLogin yes\n");
+    assert_eq!(lines(&ask(&elsewhere.image(), asked)), ["yes|/etc/ssh/own"]);
+    let none = host().with("/etc/default/ssh", "# Options to pass to sshd\nSSHD_OPTS=\n");
+    assert_eq!(lines(&ask(&none.image(), asked)), ["no|/etc/ssh/sshd_config"]);
+}
+
+#[test]
 fn sudo_reads_the_file_that_its_own_settings_name_and_includes_by_the_name_of_the_host() {
     let host = Made::new()
         .with(

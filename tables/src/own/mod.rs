@@ -22,6 +22,7 @@ pub(crate) mod running_kernel;
 pub(crate) mod ssh_endpoints;
 mod sshd_defaults;
 pub(crate) mod sshd_effective_config;
+mod sshd_options;
 mod sshd_words;
 pub(crate) mod sudo_commands;
 pub(crate) mod sudo_defaults;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::own::sshd_defaults::{ACCUMULATED, DEFAULTS, DURATIONS, HOST_KEYS, IN_SMALL_LETTERS, ONE_A_WORD};
-use crate::own::sshd_words;
+use crate::own::{sshd_options, sshd_words};
 use crate::paths;
 use crate::reader::Scan;
 use crate::root::Follow;
@@ -31,10 +31,12 @@ const MAX_INCLUDE_DEPTH: usize = 16;
 const MAX_FILES: usize = 256;
 
 fn rows(scan: &Scan) -> Rows {
-    let is_there = scan.metadata(MAIN, Follow::Never).is_some();
-    if is_there && !scan.metadata(MAIN, Follow::Links).is_some_and(|found| found.is_file()) {
+    let options = sshd_options::of_service(scan);
+    let main = options.file.unwrap_or_else(|| MAIN.into());
+    let is_there = scan.metadata(&main, Follow::Never).is_some();
+    if is_there && !scan.metadata(&main, Follow::Links).is_some_and(|found| found.is_file()) {
         // Of a link to nowhere the server says so and ends.
-        scan.warn(format!("{MAIN} cannot be read as a file, and sshd does not start without it"));
+        scan.warn(format!("{} cannot be read as a file, and sshd does not start without it", paths::display(&main)));
         return Box::new(std::iter::empty());
     }
     let has_server = is_there || PROGRAMS.iter().any(|program| scan.exists(program));
@@ -42,7 +44,14 @@ fn rows(scan: &Scan) -> Rows {
         return Box::new(std::iter::empty());
     }
     let mut settings = Settings::default();
-    settings.read(scan, Path::new(MAIN), 0);
+    for (line, source) in &options.settings {
+        match sshd_words::of_line(line) {
+            Ok(Some((keyword, words))) => settings.add(keyword, &words, source),
+            Ok(None) => {}
+            Err(refused) => scan.warn(format!("an option in {source} has {}", refused.reason())),
+        }
+    }
+    settings.read(scan, &main, 0);
     settings.add_defaults();
     settings.add_listeners();
     settings.list.sort_by(|left, right| left.keyword.cmp(&right.keyword));

@@ -56,7 +56,7 @@ fn is_blank(letter: char) -> bool {
 }
 
 /// `argv_split`: `#` at the beginning of a word starts a comment.
-fn split(text: &str) -> Result<Vec<String>, Refused> {
+pub(super) fn split(text: &str) -> Result<Vec<String>, Refused> {
     let mut words = Vec::new();
     let mut letters = text.chars().peekable();
     loop {
