@@ -67,3 +67,15 @@ fn hidden_files_of_a_folder_satisfy_no_check() {
     assert_eq!(cores("/etc/security/limits.d/60-core.conf"), Verdict::Pass);
     assert_eq!(cores("/etc/security/limits.d/.60-core.conf"), Verdict::Fail, "pam_limits does not see it");
 }
+
+#[test]
+fn a_policy_of_nftables_in_a_comment_drops_nothing() {
+    let denies = |text: &str| {
+        let package = "Package: nftables\nStatus: install ok half-configured\nArchitecture: all\nVersion: 1\n\n";
+        let host = Made::new().with("/var/lib/dpkg/status", package).with("/etc/nftables.conf", text);
+        verdicts(&host.image(), "linux-firewall")["nftables-default-deny"]
+    };
+    assert_eq!(denies("  type filter hook input priority 0; policy drop;\n"), Verdict::Pass);
+    assert_eq!(denies("# type filter hook input priority 0; policy drop;\n"), Verdict::Fail);
+    assert_eq!(denies("type filter hook input priority 0; policy accept; # policy drop\n"), Verdict::Fail);
+}
