@@ -125,6 +125,14 @@ fn rules_of_sudo_are_those_that_sudo_reads() {
 }
 
 #[test]
+fn a_comment_of_pam_hides_no_rule_behind_a_backslash() {
+    let text = "# a comment \\\nauth sufficient pam_permit.so # why \\\nauth required \\\n  pam_unix.so nullok\n";
+    let host = Made::new().with("/etc/pam.d/sshd", text);
+    let rules = ask(&host.image(), "SELECT line, control, module, arguments FROM pam_rules");
+    assert_eq!(lines(&rules), ["2|sufficient|pam_permit.so|", "3|required|pam_unix.so|nullok"]);
+}
+
+#[test]
 fn options_of_the_service_come_before_the_settings_of_sshd() {
     let host = || Made::new().with("/etc/ssh/sshd_config", "PermitRootLogin no\nX11Forwarding no\n");
     let asked = "SELECT value, source FROM sshd_effective_config WHERE keyword = 'permitrootlogin'";

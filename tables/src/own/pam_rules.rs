@@ -53,18 +53,23 @@ fn parse(text: &str) -> Vec<Rule> {
     let mut rules = Vec::new();
     let mut lines = (1..).zip(text.lines());
     while let Some((line, first)) = lines.next() {
-        let mut whole = first.to_owned();
+        let mut whole = without_comment(first).to_owned();
         while whole.ends_with('\\') {
             whole.pop();
+            whole.push(' ');
             let Some((_, next)) = lines.next() else { break };
-            whole.push_str(next);
+            whole.push_str(without_comment(next));
         }
-        let content = whole.split('#').next().unwrap_or_default().trim();
-        if let Some(rule) = parse_rule(line, content) {
+        if let Some(rule) = parse_rule(line, whole.trim()) {
             rules.push(rule);
         }
     }
     rules
+}
+
+/// A comment ends with its line: a backslash in it continues nothing.
+fn without_comment(line: &str) -> &str {
+    line.split('#').next().unwrap_or_default().trim_end()
 }
 
 fn parse_rule(line: i64, content: &str) -> Option<Rule> {
