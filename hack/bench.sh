@@ -26,7 +26,8 @@ for bench in $benches; do
     hack/setup.sh oscap debian
     TENA_BENCH_ROOT=$(dir_of debian)/root
     TENA_BENCH_SCAP_CONTENT=$(dir_of oscap)/ssg-debian12-ds.xml
-    export TENA_BENCH_ROOT TENA_BENCH_SCAP_CONTENT
+    TENA_BENCH_HIDDEN=$CACHE
+    export TENA_BENCH_ROOT TENA_BENCH_SCAP_CONTENT TENA_BENCH_HIDDEN
     ;;
   esac
   log "$bench"
