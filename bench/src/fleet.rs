@@ -18,9 +18,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout_at};
 use uuid::Uuid;
 
+use crate::installation::{Installation, Transport};
 use crate::process;
 use crate::report::{Figures, Report};
-use crate::simulator::{Agent, Content, Faults, Installation, Line, Subject};
+use crate::simulator::{Agent, Content, Faults, Line, Subject};
 
 const TENANTS: u32 = 10;
 /// Agents whose hosts do not change; what they say is counted in bytes.
@@ -81,7 +82,7 @@ fn locked(seen: &Shared) -> std::sync::MutexGuard<'_, Seen> {
 impl Fleet {
     /// All agents, enrolled, with the baseline of their hosts delivered.
     async fn enroll(agents: u32) -> anyhow::Result<Self> {
-        let installation = Installation::start().await?;
+        let installation = Installation::start(Transport::Tls, &[]).await?;
         let content = Arc::new(Content::read()?);
         let counted = Counted::start(installation.api).await?;
         let modules = Subject::ALL.map(Subject::module);

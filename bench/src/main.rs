@@ -5,6 +5,7 @@ mod agreement;
 mod fleet;
 mod idle;
 mod ingest;
+mod installation;
 mod integrity;
 mod process;
 mod raw;

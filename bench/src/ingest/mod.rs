@@ -18,9 +18,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+use crate::installation::{Installation, Transport};
 use crate::process;
 use crate::report::{Figures, Report};
-use crate::simulator::{Agent, Content, Installation, Line, Packed, pack};
+use crate::simulator::{Agent, Content, Line, Packed, pack};
 use content::Reports;
 use peer::Peer;
 
@@ -38,7 +39,7 @@ const COUNTED: f64 = 10_000.0;
 
 pub async fn run(runs: u32) -> anyhow::Result<()> {
     let reports = Reports::of_catalog()?;
-    let installation = Installation::start().await?;
+    let installation = Installation::start(Transport::Tls, &[]).await?;
     let modules: Vec<&str> = reports.modules().collect();
     installation.tenant(TENANT, &modules).await?;
     let token = installation.enrollment_token(TENANT, u32::try_from(2 * HOSTS)? * runs).await?;

@@ -9,8 +9,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
+use crate::installation::Installation;
 use crate::report::Figures;
-use crate::simulator::Installation;
 
 /// The tables that an ingest writes, in an order that keys allow, and which of their rows belong to the runs `{runs}` of the
 /// transaction `{xid}`. Rows that are written more than once in a run count once here.

@@ -8,36 +8,27 @@
 mod load;
 mod people;
 
-use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Command, Stdio};
+use std::fs;
 use std::time::Duration;
 
 use anyhow::ensure;
-use crds::tenant::Tenant;
-use ed25519_dalek::SigningKey;
-use ed25519_dalek::pkcs8::{EncodePrivateKey, spki::der::pem::LineEnding};
-use kube::api::{Api, PostParams};
-use serde_json::json;
-use store::{OwnerDb, PoolOptions, Slug, TenantRef};
-use tests::harness::program;
+use store::TenantRef;
 
-use crate::process::{self, Running};
+use crate::installation::{Installation, QUIET, Transport};
+use crate::process;
 use crate::report::{Figures, Report};
-use crate::tenants::{PASSWORD, Prepared};
 
 use load::Loader;
 use people::People;
 
-const ADMIN: &str = "root@tenantra.example";
 const MILLION: u64 = 1_000_000;
 
 pub async fn run(runs: u32, is_ten_million_too: bool) -> anyhow::Result<()> {
     let platform = Platform::start().await?;
-    let mut loader = Loader::new(&platform.prepared.owner_url).await?;
+    let mut loader = Loader::new(&platform.installation.owner_url).await?;
     loader.hosts().await?;
-    loader.findings(&platform.tenant, &platform.database, MILLION).await?;
-    let people = People::sign_in(platform.api, ADMIN, PASSWORD, &platform.prepared.owner_url).await?;
+    loader.findings(&platform.tenant, &platform.installation.api_url, MILLION).await?;
+    let people = People::sign_in(&platform.installation).await?;
     let mut ours: Vec<Figures> = Vec::new();
     for run in 1..=runs {
         eprintln!("run {run} of {runs}");
@@ -52,7 +43,7 @@ pub async fn run(runs: u32, is_ten_million_too: bool) -> anyhow::Result<()> {
         ("csv_peak_mib", 64.0),
     ]);
     if is_ten_million_too {
-        loader.findings(&platform.tenant, &platform.database, 10 * MILLION).await?;
+        loader.findings(&platform.tenant, &platform.installation.api_url, 10 * MILLION).await?;
         for (run, figures) in (1..).zip(&mut ours) {
             eprintln!("run {run} of {runs} at ten million");
             figures.append(&mut platform.measure(&people, &TEN, "status=closed", MILLION).await?);
@@ -102,71 +93,29 @@ const TEN: Keys = Keys {
     csv: ["x10_csv_wall_s", "x10_csv_cpu_s", "x10_csv_peak_mib", "x10_csv_bytes"],
 };
 
-/// `PostgreSQL`, Kubernetes and the API with a tenant.
+/// The API with a tenant.
 struct Platform {
-    api: SocketAddr,
-    /// The database as the API's login reaches it.
-    database: String,
     tenant: TenantRef,
-    process: Running,
-    _folder: tempfile::TempDir,
-    prepared: Prepared,
+    installation: Installation,
 }
 
 impl Platform {
     async fn start() -> anyhow::Result<Self> {
-        let prepared = Prepared::new().await?;
-        let owner = OwnerDb::connect(&prepared.owner_url, &PoolOptions::named("bench"))?;
-        let catalog = catalog::Catalog::embedded()?;
-        let mut tx = owner.begin().await?;
-        for framework in catalog.frameworks() {
-            store::frameworks::upsert(&mut tx, framework).await?;
-        }
-        store::modules::upsert(&mut tx, catalog.entries()).await?;
-        let tenant = store::tenants::ensure(&mut tx, &Slug::parse("acme")?).await?.tenant;
-        tx.commit().await?;
-        store::provision::ensure(&owner, &tenant, None).await?;
-        owner.close().await;
-        let manifest: Tenant = serde_json::from_value(json!({
-            "apiVersion": "tenantra.io/v1alpha1", "kind": "Tenant", "metadata": { "name": "acme" },
-            "spec": { "displayName": "acme", "plan": "Enterprise" },
-        }))?;
-        Api::all(prepared.world.cluster.client.clone()).create(&PostParams::default(), &manifest).await?;
-
-        let folder = tempfile::tempdir()?;
-        let api = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let log = File::create(folder.path().join("api.log"))?;
-        let bundle_key = SigningKey::from_bytes(&rand::random()).to_pkcs8_pem(LineEnding::LF)?;
-        let database =
-            format!("postgres://tenantra_api:{PASSWORD}@{}/tenantra", prepared.world.postgres.host_and_port()?);
-        let child = Command::new(program("tenantra-api")?)
-            .env("KUBECONFIG", prepared.world.cluster.kubeconfig())
-            .env("TENA_LISTEN", api.to_string())
-            .env("TENA_DB_URL", &database)
-            .env("TENA_JWT_SECRET", "for this benchmark, in more than 32 bytes")
-            .env("TENA_BUNDLE_KEY", bundle_key.as_str())
-            .env("TENA_SEED_ADMIN_EMAIL", ADMIN)
-            .env("TENA_SEED_ADMIN_PASSWORD", PASSWORD)
-            .env("TENA_SIGNIN_PER_MINUTE", "1000")
-            .env("TENA_LOG_LEVEL", "warn")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        Ok(Self { api, database, tenant, process: Running::new(child), _folder: folder, prepared })
+        let installation = Installation::start(Transport::Plain, &[QUIET]).await?;
+        Ok(Self { tenant: installation.tenant("acme", &[]).await?, installation })
     }
 
     async fn measure(&self, people: &People, keys: &Keys, file: &str, rows: u64) -> anyhow::Result<Figures> {
-        let superuser = self.prepared.world.postgres.url();
+        let api_pid = self.installation.api_pid();
         let overview = people.overviews().await?;
         let lists = people.lists().await?;
-        let counted = people.statements(superuser).await?;
+        let counted = people.statements(&self.installation.admin).await?;
         // What the process has taken so far is forgotten; what the kernel says from here on is the file's.
-        fs::write(format!("/proc/{}/clear_refs", self.process.pid()), "5")?;
-        let cpu_before = process::cpu_seconds(self.process.pid())?;
+        fs::write(format!("/proc/{api_pid}/clear_refs"), "5")?;
+        let cpu_before = process::cpu_seconds(api_pid)?;
         let written = people.file(file).await?;
-        let csv_cpu = process::cpu_seconds(self.process.pid())? - cpu_before;
-        let peak = process::peak_mib(self.process.pid())?;
+        let csv_cpu = process::cpu_seconds(api_pid)? - cpu_before;
+        let peak = process::peak_mib(api_pid)?;
         let expected = rows..=rows + rows / 100;
         let is_about = (rows - rows / 100) <= written.rows && written.rows <= *expected.end();
         ensure!(is_about, "the file has {} rows, not about {rows}", written.rows);

@@ -1,6 +1,5 @@
 //! Those who read: 50 people who have signed in, and what they ask for.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -8,7 +7,8 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tests::harness::eventually;
-use url::Url;
+
+use crate::installation::Installation;
 
 const PEOPLE: usize = 50;
 const PERSON_PASSWORD: &str = "Reads-only-7-words";
@@ -38,7 +38,7 @@ const LISTS: [(&str, &str); 14] = [
 ];
 
 pub struct People {
-    api: SocketAddr,
+    base: String,
     http: reqwest::Client,
     tokens: Vec<String>,
     lists: Vec<(&'static str, String)>,
@@ -85,27 +85,18 @@ pub struct Counted {
 }
 
 impl People {
-    pub async fn sign_in(api: SocketAddr, admin: &str, password: &str, owner_url: &str) -> anyhow::Result<Self> {
+    pub async fn sign_in(installation: &Installation) -> anyhow::Result<Self> {
         // A file is measured as it is written, not as it could be packed.
         let http = reqwest::Client::builder().gzip(false).pool_max_idle_per_host(PEOPLE).build()?;
-        let mut people = Self { api, http, tokens: Vec::new(), lists: Vec::new() };
-        let ready = people.url("/readyz");
-        eventually(Duration::from_mins(1), "the API is ready", async || {
-            Ok(people.http.get(&ready).send().await?.status().is_success().then_some(()))
-        })
-        .await?;
-        let admin = eventually(Duration::from_mins(1), "the administrator signs in", async || {
-            Ok(people.token(admin, password).await.ok())
-        })
-        .await?;
+        let mut people = Self { base: installation.url(""), http, tokens: Vec::new(), lists: Vec::new() };
         let body = json!({ "email": "reader-0@acme.example", "name": "Reader", "role": "readonly", "password": PERSON_PASSWORD });
         eventually(Duration::from_mins(1), "a person is made", async || {
             let call = people.http.post(people.url("/v1/users")).header("x-tenantra-tenant", "acme");
-            Ok(call.bearer_auth(&admin).json(&body).send().await?.status().is_success().then_some(()))
+            Ok(call.bearer_auth(installation.access()).json(&body).send().await?.status().is_success().then_some(()))
         })
         .await?;
         // The others are copies of the first: a password takes a quarter of a second to store.
-        let db = PgPool::connect(owner_url).await?;
+        let db = PgPool::connect(&installation.owner_url).await?;
         sqlx::query(
             "WITH made AS (
                  INSERT INTO shared.users (user_id, email, name, password_hash, is_super_admin, is_active)
@@ -141,7 +132,7 @@ impl People {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.api)
+        format!("{}{path}", self.base)
     }
 
     async fn token(&self, email: &str, password: &str) -> anyhow::Result<String> {
@@ -229,16 +220,12 @@ impl People {
     }
 
     /// Counted by Postgres, for the overview and for the list that needs most.
-    pub async fn statements(&self, superuser: &str) -> anyhow::Result<Counted> {
-        let mut url = Url::parse(superuser)?;
-        url.set_path("tenantra");
-        let db = PgPool::connect(url.as_str()).await?;
-        sqlx::query("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").execute(&db).await?;
+    pub async fn statements(&self, db: &PgPool) -> anyhow::Result<Counted> {
         let mut most = 0.0_f64;
         for (_, path) in &self.lists {
-            most = most.max(self.statements_of(&db, path).await?);
+            most = most.max(self.statements_of(db, path).await?);
         }
-        Ok(Counted { overview: self.statements_of(&db, "/v1/overview").await?, list: most })
+        Ok(Counted { overview: self.statements_of(db, "/v1/overview").await?, list: most })
     }
 
     async fn statements_of(&self, db: &PgPool, path: &str) -> anyhow::Result<f64> {

@@ -28,7 +28,7 @@ use uuid::Uuid;
 use super::Fault;
 use super::content::Content;
 use super::host::{Host, Subject, run_id};
-use super::installation::url;
+use crate::installation::url;
 
 /// As the real agent's.
 const COMPRESS_FROM_BYTES: usize = 512;

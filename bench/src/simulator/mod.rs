@@ -5,12 +5,10 @@
 mod agent;
 mod content;
 mod host;
-mod installation;
 
 pub use agent::{Agent, Line, Packed, pack};
 pub use content::Content;
 pub use host::{Subject, package};
-pub use installation::Installation;
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;

@@ -1,8 +1,10 @@
-//! What simulated agents talk to: Postgres with fsync, a control plane, and the API's own program as it ships (TLS, the default
-//! log), with the tenants they enrol into; and what API and Postgres use, as the kernel counts it.
+//! What benchmarks of the API talk to: Postgres with fsync, a control plane, and the API's own program as it ships, with the
+//! tenants that are brought in; and what API and Postgres use, as the kernel counts it. Every benchmark starts it here, so that
+//! their figures are of the same program in the same state.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -26,8 +28,23 @@ const ADMIN: &str = "root@tenantra.example";
 /// Few sign-ins may fail at once.
 const BETWEEN_SIGN_INS: Duration = Duration::from_secs(6);
 const START_LIMIT: Duration = Duration::from_mins(1);
-/// All enrolments come from one address here.
-const ENROLMENTS_PER_MINUTE: &str = "1000000";
+/// All enrolments and all sign-ins come from one address here, and a benchmark may last longer than an hour.
+const LIMITS: [(&str, &str); 3] = [
+    ("TENA_ENROLL_PER_MINUTE", "1000000"),
+    ("TENA_SIGNIN_PER_MINUTE", "100000"),
+    ("TENA_ACCESS_TOKEN_EXPIRE_MINUTES", "1440"),
+];
+/// Logs warnings alone, for benchmarks of what the log has no part in.
+pub const QUIET: (&str, &str) = ("TENA_LOG_LEVEL", "warn");
+
+/// How the API is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// As it ships: with TLS, for `localhost`.
+    Tls,
+    /// Without, where what is behind it is measured.
+    Plain,
+}
 
 /// The systems under load; they end with it.
 pub struct Installation {
@@ -35,8 +52,13 @@ pub struct Installation {
     pub admin: PgPool,
     /// The URL of the database's owner.
     pub owner_url: String,
-    /// Where the API listens, with TLS for `localhost`.
+    /// The URL of the database as the API's login reaches it.
+    pub api_url: String,
+    /// Where the API listens.
     pub api: SocketAddr,
+    /// The certificate that the API shows, as a file.
+    pub ca_file: PathBuf,
+    transport: Transport,
     owner: OwnerDb,
     certificate: reqwest::Certificate,
     http: reqwest::Client,
@@ -64,8 +86,8 @@ impl std::ops::Sub for Usage {
 }
 
 impl Installation {
-    /// Starts all of it and signs in.
-    pub async fn start() -> anyhow::Result<Self> {
+    /// Starts all of it and signs in; the API is told `environment` beside what it needs.
+    pub async fn start(transport: Transport, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
         let prepared = Prepared::new().await?;
         let owner = OwnerDb::connect(&prepared.owner_url, &PoolOptions::named("bench"))?;
         let catalog = catalog::Catalog::embedded()?;
@@ -82,34 +104,59 @@ impl Installation {
 
         let folder = tempfile::tempdir()?;
         let certificate = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
-        let (ca, key) = (folder.path().join("ca.crt"), folder.path().join("tls.key"));
-        fs::write(&ca, certificate.cert.pem())?;
-        fs::write(&key, certificate.signing_key.serialize_pem())?;
+        let (ca_file, key_file) = (folder.path().join("ca.crt"), folder.path().join("tls.key"));
+        fs::write(&ca_file, certificate.cert.pem())?;
+        fs::write(&key_file, certificate.signing_key.serialize_pem())?;
         let api = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let log = File::create(folder.path().join("api.log"))?;
         let bundle_key = SigningKey::from_bytes(&rand::random()).to_pkcs8_pem(LineEnding::LF)?;
         let address = prepared.world.postgres.host_and_port()?;
-        let child = Command::new(program("tenantra-api")?)
+        let api_url = format!("postgres://tenantra_api:{PASSWORD}@{address}/tenantra");
+        let mut command = Command::new(program("tenantra-api")?);
+        command
             .env("KUBECONFIG", prepared.world.cluster.kubeconfig())
             .env("TENA_LISTEN", api.to_string())
-            .env("TENA_TLS_CERT_FILE", &ca)
-            .env("TENA_TLS_KEY_FILE", &key)
-            .env("TENA_DB_URL", format!("postgres://tenantra_api:{PASSWORD}@{address}/tenantra"))
+            .env("TENA_DB_URL", &api_url)
             .env("TENA_JWT_SECRET", "for this benchmark, in more than 32 bytes")
             .env("TENA_BUNDLE_KEY", bundle_key.as_str())
             .env("TENA_SEED_ADMIN_EMAIL", ADMIN)
             .env("TENA_SEED_ADMIN_PASSWORD", PASSWORD)
-            .env("TENA_ENROLL_PER_MINUTE", ENROLMENTS_PER_MINUTE)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
+            .envs(LIMITS)
+            .envs(environment.iter().copied());
+        if transport == Transport::Tls {
+            command.env("TENA_TLS_CERT_FILE", &ca_file).env("TENA_TLS_KEY_FILE", &key_file);
+        }
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let process = Running::new(child);
         let certificate = reqwest::Certificate::from_pem(certificate.cert.pem().as_bytes())?;
         let http = reqwest::Client::builder().tls_certs_only([certificate.clone()]).timeout(START_LIMIT).build()?;
-        let access = sign_in(&http, api).await?;
+        let access = sign_in(&http, &base(transport, api)).await?;
         let owner_url = prepared.owner_url.clone();
-        Ok(Self { admin, owner_url, api, owner, certificate, http, access, process, prepared, _folder: folder })
+        Ok(Self {
+            admin,
+            owner_url,
+            api_url,
+            api,
+            ca_file,
+            transport,
+            owner,
+            certificate,
+            http,
+            access,
+            process,
+            prepared,
+            _folder: folder,
+        })
+    }
+
+    /// Where a path of the API is.
+    pub fn url(&self, path: &str) -> String {
+        base(self.transport, self.api) + path
+    }
+
+    /// The administrator's access token.
+    pub fn access(&self) -> &str {
+        &self.access
     }
 
     /// The certificate that the API shows.
@@ -117,11 +164,14 @@ impl Installation {
         &self.certificate
     }
 
-    /// A tenant with these modules, by its resource and its schema.
+    /// A tenant with these modules, or with those of its plan if none are named, by its resource and its schema.
     pub async fn tenant(&self, slug: &str, modules: &[&str]) -> anyhow::Result<TenantRef> {
+        let mut spec = json!({ "displayName": slug, "plan": "Enterprise" });
+        if !modules.is_empty() {
+            spec["modules"] = json!({ "enable": modules });
+        }
         let manifest: Tenant = serde_json::from_value(json!({
-            "apiVersion": "tenantra.io/v1alpha1", "kind": "Tenant", "metadata": { "name": slug },
-            "spec": { "displayName": slug, "plan": "Enterprise", "modules": { "enable": modules } },
+            "apiVersion": "tenantra.io/v1alpha1", "kind": "Tenant", "metadata": { "name": slug }, "spec": spec,
         }))?;
         Api::all(self.prepared.world.cluster.client.clone()).create(&PostParams::default(), &manifest).await?;
         self.schema(slug).await
@@ -138,7 +188,7 @@ impl Installation {
 
     /// A token for so many hosts, as soon as the API serves the tenant.
     pub async fn enrollment_token(&self, slug: &str, max_uses: u32) -> anyhow::Result<String> {
-        let url = url(self.api, "/v1/agents/enrollment-tokens");
+        let url = self.url("/v1/agents/enrollment-tokens");
         eventually(START_LIMIT, "the API serves the tenant", async || {
             let body = json!({ "name": "bench", "max_uses": max_uses });
             let call = self.http.post(&url).header("x-tenantra-tenant", slug).bearer_auth(&self.access);
@@ -195,18 +245,26 @@ impl Installation {
     }
 }
 
+/// Where a path of an API with TLS is.
 pub fn url(api: SocketAddr, path: &str) -> String {
-    format!("https://localhost:{}{path}", api.port())
+    base(Transport::Tls, api) + path
 }
 
-async fn sign_in(http: &reqwest::Client, api: SocketAddr) -> anyhow::Result<String> {
+fn base(transport: Transport, api: SocketAddr) -> String {
+    match transport {
+        Transport::Tls => format!("https://localhost:{}", api.port()),
+        Transport::Plain => format!("http://{api}"),
+    }
+}
+
+async fn sign_in(http: &reqwest::Client, base: &str) -> anyhow::Result<String> {
     eventually(START_LIMIT, "the API is ready", async || {
-        Ok(http.get(url(api, "/readyz")).send().await?.status().is_success().then_some(()))
+        Ok(http.get(format!("{base}/readyz")).send().await?.status().is_success().then_some(()))
     })
     .await?;
     eventually(START_LIMIT, "the administrator signs in", async || {
         let body = json!({ "email": ADMIN, "password": PASSWORD });
-        let answer = http.post(url(api, "/v1/auth/login")).json(&body).send().await?;
+        let answer = http.post(format!("{base}/v1/auth/login")).json(&body).send().await?;
         if !answer.status().is_success() {
             sleep(BETWEEN_SIGN_INS).await;
             return Ok(None);
