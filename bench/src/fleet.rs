@@ -44,9 +44,9 @@ const DAY_SECONDS: f64 = 86_400.0;
 pub async fn run(agents: u32, minutes: u32) -> anyhow::Result<()> {
     let fleet = Fleet::enroll(agents).await?;
     let watched = Duration::from_secs(u64::from(minutes) * 60);
-    let (figures, errors) = fleet.watch(watched).await?;
-    for error in errors.iter().take(10) {
-        eprintln!("not delivered: {error}");
+    let (figures, told) = fleet.watch(watched).await?;
+    for what in told.iter().take(10) {
+        eprintln!("{what}");
     }
     let limit =
         Figures::from([("cores", 1.5), ("p99_ms", 50.0), ("lost", 0.0), ("messages", 300.0), ("bytes", 200_000.0)]);
@@ -70,7 +70,24 @@ struct Seen {
     acknowledged: HashSet<Uuid>,
     requests: u64,
     quiet_requests: u64,
-    errors: Vec<String>,
+    /// Results that were due and that the server took at no try.
+    undelivered: u32,
+    /// Requests that were refused or not answered, and were repeated.
+    errors: u32,
+    /// What the server, or the line, said to them.
+    told: Vec<String>,
+}
+
+impl Seen {
+    fn undelivered(&mut self, why: &str) {
+        self.undelivered += 1;
+        self.told.push(format!("not delivered: {why}"));
+    }
+
+    fn repeated(&mut self, why: &anyhow::Error) {
+        self.errors += 1;
+        self.told.push(format!("repeated: {why:#}"));
+    }
 }
 
 type Shared = Arc<Mutex<Seen>>;
@@ -175,10 +192,11 @@ impl Fleet {
             ("messages", seen.quiet_requests as f64 * of_day / number(quiet_count)),
             ("bytes", bytes * of_day / number(quiet_count)),
             ("busy_messages", seen.requests as f64 * of_day / number(count)),
-            ("lost", lost + number(seen.errors.len())),
+            ("lost", lost + f64::from(seen.undelivered)),
             ("doubled", doubled),
+            ("errors", f64::from(seen.errors)),
         ]);
-        Ok((figures, seen.errors))
+        Ok((figures, seen.told))
     }
 }
 
@@ -197,7 +215,7 @@ async fn wait_until(agent: &mut Agent, first: tokio::time::Instant, seen: &Share
     let left = first.saturating_duration_since(tokio::time::Instant::now()).as_secs();
     let wait = u32::try_from(left).unwrap_or(u32::MAX).min(QUIET_POLL_SECONDS);
     if let Ok(Err(error)) = timeout_at(first, agent.poll(wait, Vec::new())).await {
-        locked(seen).errors.push(format!("{error:#}"));
+        locked(seen).repeated(&error);
     }
     sleep_until(first).await;
 }
@@ -214,9 +232,10 @@ async fn change_often(mut agent: Agent, first: tokio::time::Instant, end: tokio:
         match delivered {
             // Under way when the time was over.
             Err(_) => return,
-            Ok(Err(error)) => locked(seen).errors.push(format!("{error:#}")),
+            Ok(Err(error)) => locked(seen).undelivered(&format!("{error:#}")),
             Ok(Ok(delivered)) => {
                 let mut seen = locked(seen);
+                seen.errors += delivered.refused;
                 seen.accepts.push(delivered.at.saturating_duration_since(due.into_std()).as_secs_f64() * 1_000.0);
                 seen.acknowledged.insert(delivered.run_id);
                 seen.requests += u64::from(delivered.requests) + 1;
@@ -224,7 +243,7 @@ async fn change_often(mut agent: Agent, first: tokio::time::Instant, end: tokio:
         }
         due += CYCLE;
         if let Ok(Err(error)) = timeout_at(end.min(due), agent.poll(POLL_SECONDS, Vec::new())).await {
-            locked(seen).errors.push(format!("{error:#}"));
+            locked(seen).repeated(&error);
         }
     }
 }
@@ -239,9 +258,9 @@ async fn say_little(mut agent: Agent, first: tokio::time::Instant, end: tokio::t
         locked(seen).quiet_requests += 1;
         match timeout_at(end, agent.poll(QUIET_POLL_SECONDS, unchanged)).await {
             Err(_) => return,
-            Ok(Err(error)) => locked(seen).errors.push(format!("{error:#}")),
+            Ok(Err(error)) => locked(seen).repeated(&error),
             Ok(Ok(told)) if !told.rejected_runs.is_empty() => {
-                locked(seen).errors.push("an unchanged run was rejected".to_owned());
+                locked(seen).undelivered("an unchanged run was rejected");
             }
             Ok(Ok(_)) => {}
         }

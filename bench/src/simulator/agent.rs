@@ -74,6 +74,8 @@ pub struct Delivered {
     pub at: Instant,
     /// Requests that it took.
     pub requests: u32,
+    /// Of these, those that were refused or not answered, and that no [`Fault`] explains.
+    pub refused: u32,
 }
 
 /// What a poll brought.
@@ -169,7 +171,7 @@ impl Agent {
         }
         let envelope = self.envelope(run_id(), subject, facts);
         let mut request = ResultsRequest { results: vec![SubmittedResult { job_id: None, envelope }] };
-        let mut requests = 0;
+        let (mut requests, mut refused) = (0, 0);
         if fault == Some(Fault::LostAnswer) {
             requests += 1;
             // Whether the server had taken it by then is open, as it is on a real line.
@@ -179,6 +181,7 @@ impl Agent {
         for _ in 0..TRIES {
             requests += 1;
             let Ok(acks) = self.results(&request).await else {
+                refused += 1;
                 tokio::time::sleep(PATIENCE).await;
                 continue;
             };
@@ -192,7 +195,7 @@ impl Agent {
                 // The delivery was over with the first answer.
                 let first = *acknowledged.get_or_insert(at);
                 if fault != Some(Fault::Repeat) || is_duplicate {
-                    return Ok(Delivered { run_id, at: first, requests });
+                    return Ok(Delivered { run_id, at: first, requests, refused });
                 }
             } else if ack.error.as_ref().is_some_and(|error| error.code == codes::SNAPSHOT_MISMATCH) {
                 self.acknowledged.remove(&subject);
