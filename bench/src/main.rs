@@ -7,6 +7,7 @@ mod idle;
 mod ingest;
 mod installation;
 mod integrity;
+mod migrate;
 mod process;
 mod raw;
 mod read;
@@ -59,6 +60,15 @@ enum Bench {
         #[arg(long, env = "X10", default_value_t = true, action = clap::ArgAction::Set)]
         x10: bool,
     },
+    /// An upgrade of many schemas, killed twice and resumed, beside the same statements alone.
+    Migrate {
+        /// How many.
+        #[arg(long, env = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(30..=5_000))]
+        tenants: u32,
+        /// How many of the newest migrations the schemas lack.
+        #[arg(long, env = "BEHIND", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+        behind: u16,
+    },
     /// An agent's first scan for the API, and then what it costs to wait for work; once, whatever RUNS says.
     Idle {
         /// How long it is watched while it waits.
@@ -79,6 +89,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Ingest => ingest::run(arguments.runs).await,
         Bench::Fleet { agents, minutes } => fleet::run(agents, minutes).await,
         Bench::Read { x10 } => read::run(arguments.runs, x10).await,
+        Bench::Migrate { tenants, behind } => migrate::run(arguments.runs, tenants, behind.into()).await,
         Bench::Idle { seconds } => idle::run(seconds).await,
     }
 }
