@@ -8,6 +8,7 @@ mod ingest;
 mod installation;
 mod integrity;
 mod migrate;
+mod noop;
 mod process;
 mod raw;
 mod read;

@@ -185,6 +185,21 @@ pub async fn writes(client: &Client) -> anyhow::Result<Writes> {
     Ok(writes)
 }
 
+/// Bytes of all objects in etcd, Events excepted, as the API server estimates them.
+pub async fn stored_bytes(client: &Client) -> anyhow::Result<Option<f64>> {
+    let text = client.request_text(http::Request::get("/metrics").body(Vec::new())?).await?;
+    let mut sum = None;
+    for line in text.lines().filter_map(|line| line.strip_prefix("apiserver_resource_size_estimate_bytes{")) {
+        let Some((labels, bytes)) = line.rsplit_once("} ") else { continue };
+        // Less than nothing says that it is not known.
+        let bytes = bytes.parse::<f64>()?.max(0.0);
+        if !labels.contains("resource=\"events\"") {
+            *sum.get_or_insert(0.0) += bytes;
+        }
+    }
+    Ok(sum)
+}
+
 /// Waits until the control plane's own controllers have written all that follows from what was created.
 pub async fn quiet(client: &Client) -> anyhow::Result<Writes> {
     for _ in 0..60 {
