@@ -119,6 +119,9 @@ pub enum Error {
     /// Too many requests.
     #[error("Too many requests. Try again in {} s.", .0.retry_after_seconds)]
     TooMany(Refused),
+    /// As many of the caller's are under way as may be at one time.
+    #[error("{0}")]
+    TooManyAtOnce(&'static str),
     /// The answer took too long.
     #[error("The request took longer than {0} s and was given up.")]
     Timeout(u64),
@@ -183,7 +186,7 @@ impl Error {
             Self::Unprocessable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             Self::TooLarge { .. } | Self::TooManyValues { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::UnsupportedMedia(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
-            Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+            Self::TooMany(_) | Self::TooManyAtOnce(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Self::Timeout(_) => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Store(error) => of_store(error),
@@ -273,7 +276,7 @@ impl IntoResponse for Error {
         let mut response = (status, Json(body)).into_response();
         match &self {
             Self::TooMany(refused) => refused.write_headers(response.headers_mut()),
-            Self::Unavailable(_) | Self::Timeout(_) => {
+            Self::Unavailable(_) | Self::Timeout(_) | Self::TooManyAtOnce(_) => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             }
             Self::Unauthenticated(_) => {

@@ -2,11 +2,13 @@
 //! a spreadsheet would take for a formula gets an apostrophe in front, which spreadsheets show as text.
 //!
 //! A task reads the rows, so that a client that stops reading is noticed: whoever reads nothing for [`STALLED`], or is not done
-//! after [`LIMIT`], is cut off in the middle of a chunk, which no client can take for the end of the file.
+//! after [`LIMIT`], is cut off in the middle of a chunk, which no client can take for the end of the file. Until then such a
+//! client holds a place, so one tenant never has all of them.
 
 use std::{
+    collections::HashMap,
     io::{self, Write as _},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -23,10 +25,8 @@ use store::{
     Read, TenantTx, Write, audit,
     export::{self, Cell, Column, Export, Record},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::timeout,
-};
+use tokio::{sync::mpsc, time::timeout};
+use uuid::Uuid;
 
 use crate::{
     auth::{Scope, identity::Identity},
@@ -40,18 +40,55 @@ const LIMIT: Duration = Duration::from_mins(10);
 const STALLED: Duration = Duration::from_secs(30);
 /// Exports at one time on one replica: each takes one of its connections.
 const AT_ONCE: usize = 4;
+/// Of these, one tenant's.
+const OF_ONE_TENANT: usize = 2;
 /// Bytes that leave together.
 const CHUNK: usize = 64 * 1024;
 /// Chunks that wait for the client: with the one in the making about 320 KiB for an export.
 const WAITING: usize = 4;
 
-/// How many exports may run.
-#[derive(Debug, Clone)]
-pub struct Exports(Arc<Semaphore>);
+/// The exports that run, by tenant.
+#[derive(Debug, Clone, Default)]
+pub struct Exports(Arc<Mutex<HashMap<Uuid, usize>>>);
 
-impl Default for Exports {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+/// A place among them, until it is dropped.
+#[derive(Debug)]
+struct Place {
+    exports: Exports,
+    tenant_id: Uuid,
+}
+
+impl Exports {
+    /// Takes a place for an export of the tenant.
+    fn enter(&self, tenant_id: Uuid) -> Result<Place> {
+        let mut running = self.lock();
+        if running.get(&tenant_id).is_some_and(|own| *own >= OF_ONE_TENANT) {
+            return Err(Error::TooManyAtOnce(
+                "Two exports of this tenant are running already, which is as many as may run at one time. Try again when one of them is done.",
+            ));
+        }
+        if running.values().sum::<usize>() >= AT_ONCE {
+            return Err(Error::Unavailable("Four exports are running already. Try again when one of them is done."));
+        }
+        *running.entry(tenant_id).or_default() += 1;
+        drop(running);
+        Ok(Place { exports: self.clone(), tenant_id })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut running = self.exports.lock();
+        if let Some(own) = running.get_mut(&self.tenant_id) {
+            *own -= 1;
+            if *own == 0 {
+                running.remove(&self.tenant_id);
+            }
+        }
     }
 }
 
@@ -71,13 +108,12 @@ pub struct What {
 /// Answers with a file. `open` begins to read, in a transaction of its own.
 ///
 /// # Errors
-/// 503 where too many exports run; what the audit log or `open` say.
+/// 429 where too many of the tenant's own exports run, 503 where too many of all do; what the audit log or `open` say.
 pub async fn respond<F>(app: &App, scope: &Scope, caller: &Identity, what: What, open: F) -> Result<Response>
 where
     F: for<'tx> FnOnce(&'tx mut TenantTx<Read>) -> store::Result<Export<'tx>> + Send + 'static,
 {
-    let busy = |_| Error::Unavailable("Four exports are running already. Try again when one of them is done.");
-    let permit = Arc::clone(&app.exports.0).try_acquire_owned().map_err(busy)?;
+    let place = app.exports.enter(scope.tenant.id)?;
     let What { name, subject, filter, columns } = what;
     // Before the first row leaves: what is not on record does not happen.
     let mut tx = app.db.tenant::<Write>(&scope.tenant).await?;
@@ -93,7 +129,7 @@ where
     let tx = app.db.tenant::<Read>(&scope.tenant).await?;
     let (sender, receiver) = mpsc::channel(WAITING);
     // Its owner is the body: with the receiver gone, the task ends.
-    tokio::spawn(run(permit, sender.clone(), produce(tx, columns, open, sender)));
+    tokio::spawn(run(place, sender.clone(), produce(tx, columns, open, sender)));
     let chunks = stream::unfold(Some(receiver), |receiver| async move {
         let mut receiver = receiver?;
         match receiver.recv().await {
@@ -133,12 +169,12 @@ enum Ended {
 }
 
 /// Does the work within its time, as long as there is a client.
-async fn run(permit: OwnedSemaphorePermit, client: mpsc::Sender<Part>, work: impl Future<Output = Result<(), Ended>>) {
+async fn run(place: Place, client: mpsc::Sender<Part>, work: impl Future<Output = Result<(), Ended>>) {
     let ended = tokio::select! {
         ended = timeout(LIMIT, work) => ended.unwrap_or(Err(Ended::Late)),
         () = client.closed() => Err(Ended::Gone),
     };
-    drop(permit);
+    drop(place);
     if let Err(reason) = ended {
         tracing::warn!(reason = %chain(&reason), "an export was cut off");
     }
@@ -269,6 +305,22 @@ fn is_formula(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tenant_leaves_places_to_others_and_gives_its_own_back() {
+        let exports = Exports::default();
+        let (one, other, third) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        let mut places = vec![exports.enter(one).unwrap(), exports.enter(one).unwrap()];
+        assert!(matches!(exports.enter(one), Err(Error::TooManyAtOnce(_))));
+        places.push(exports.enter(other).unwrap());
+        places.push(exports.enter(third).unwrap());
+        assert!(matches!(exports.enter(other), Err(Error::Unavailable(_))));
+        places.swap_remove(0);
+        places.push(exports.enter(one).unwrap());
+        assert!(exports.enter(other).is_err());
+        drop(places);
+        assert!(exports.lock().is_empty());
+    }
 
     fn text(text: &str) -> String {
         let mut file = File(Vec::new());

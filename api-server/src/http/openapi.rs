@@ -144,6 +144,9 @@ fn add_errors(operation: &mut Operation, path: &str, needs_credential: bool) {
         errors.push(("415", "The content type is not one that the route takes"));
         errors.push(("422", "The body does not fit; an unknown field is named"));
     }
+    if path.ends_with("/export.csv") {
+        errors.push(("429", "As many files of the tenant as may be at one time are being written"));
+    }
     for (status, description) in errors {
         operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
             RefOr::T(

@@ -4,6 +4,8 @@ use anyhow::Result;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::fixture::{Call, Fixture, Person, envelope, expect, fact, inventory};
@@ -180,6 +182,64 @@ async fn a_file_has_the_rows_of_its_list_and_no_formulas_and_is_on_record() -> R
         drop(begun);
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+    Ok(())
+}
+
+/// Begins an export and takes its head alone: what follows waits in the connection and in the program.
+async fn stalled_export(fixture: &Fixture, person: &Person<'_>) -> Result<TcpStream> {
+    let address = fixture.base.trim_start_matches("http://");
+    let mut connection = TcpStream::connect(address).await?;
+    let request = format!(
+        "GET /v1/findings/export.csv HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\n\r\n",
+        person.access
+    );
+    connection.write_all(request.as_bytes()).await?;
+    let mut head = [0; 15];
+    connection.read_exact(&mut head).await?;
+    assert_eq!(std::str::from_utf8(&head)?, "HTTP/1.1 200 OK");
+    Ok(connection)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_stops_reading_a_file_is_cut_off_and_one_tenant_never_has_all_exports() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    for slug in ["acme", "other"] {
+        fixture.tenant(slug, json!({ "plan": "Enterprise" })).await?;
+    }
+    let (ada, eve) = (fixture.person("acme", "readonly").await?, fixture.person("other", "readonly").await?);
+    let host = fixture.host("acme").await?;
+    host.results(&[json!({ "envelope": envelope(Uuid::now_v7(), 1) })]).await?;
+    // More than the buffers of a connection take.
+    let db = PgPool::connect(&fixture.superuser_url()?).await?;
+    sqlx::query(
+        "INSERT INTO tenant_acme.findings (finding_id, asset_id, module, module_version, check_id, resource, severity, status,
+             evidence, content_hash, run_id, first_seen_at, opened_at)
+         SELECT gen_random_uuid(), f.asset_id, f.module, f.module_version, f.check_id, repeat('r', 400) || n, 'low', 'open',
+             f.evidence, gen_random_uuid(), f.run_id, now(), now()
+         FROM (SELECT * FROM tenant_acme.findings LIMIT 1) f, generate_series(1, 60000) n",
+    )
+    .execute(&db)
+    .await?;
+
+    let stalled = [stalled_export(&fixture, &ada).await?, stalled_export(&fixture, &ada).await?];
+    let refused = ada.get("/v1/runs/export.csv").send().await?;
+    assert!(refused.headers()["retry-after"].to_str()?.parse::<u32>()? > 0);
+    let refused = expect(refused, StatusCode::TOO_MANY_REQUESTS).await?;
+    assert_eq!(refused["code"], "too_many_requests");
+    assert!(refused["message"].as_str().unwrap().contains("exports of this tenant"), "{refused}");
+    // Nothing of it is on record: it did not happen.
+    assert_eq!(entries(&fixture, "runs.exported").await?.len(), 0);
+    for _ in 0..3 {
+        let file = eve.get("/v1/findings/export.csv").send().await?;
+        assert_eq!(file.status(), StatusCode::OK, "another tenant's places are its own");
+        assert_eq!(read_csv(&file.text().await?).len(), 1);
+    }
+    // The connections stay open; the program gives up on them by itself.
+    tests::harness::until(std::time::Duration::from_secs(60), "a place is free again", async || {
+        Ok(ada.get("/v1/runs/export.csv").send().await?.status() == StatusCode::OK)
+    })
+    .await?;
+    drop(stalled);
     Ok(())
 }
 
