@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Benchmarks: all, or the one that BENCH names, built with optimisation. RUNS, N, TIME, AGENTS,
-# MINUTES, X10 and BEHIND are passed on.
+# MINUTES, X10, BEHIND, REQUESTS and SEED are passed on.
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
 case ${BENCH:-} in
-'') benches="tenants scan integrity agreement idle ingest fleet read migrate" ;;
-tenants | scan | integrity | agreement | idle | ingest | fleet | read | migrate) benches=$BENCH ;;
-*) die "there is no benchmark $BENCH; there are: tenants scan integrity agreement idle ingest fleet read migrate" ;;
+'') benches="tenants scan integrity agreement idle ingest fleet read migrate isolation" ;;
+tenants | scan | integrity | agreement | idle | ingest | fleet | read | migrate | isolation) benches=$BENCH ;;
+*) die "there is no benchmark $BENCH; there are: tenants scan integrity agreement idle ingest fleet read migrate isolation" ;;
 esac
 
 hack/setup.sh kube postgres openbao devcluster >/dev/null
@@ -17,7 +17,7 @@ export TENA_DEVCLUSTER
 mkdir -p api-server/ui/dist
 log "programs, with optimisation"
 packages=(-p bench -p operator -p agent-daemonset)
-case $benches in *idle* | *ingest* | *fleet* | *read*) packages+=(-p api-server) ;; esac
+case $benches in *idle* | *ingest* | *fleet* | *read* | *isolation*) packages+=(-p api-server) ;; esac
 case $benches in *migrate*) packages+=(-p cli) ;; esac
 cargo build --release --locked "${packages[@]}"
 for bench in $benches; do

@@ -34,6 +34,8 @@ const LIMITS: [(&str, &str); 3] = [
     ("TENA_SIGNIN_PER_MINUTE", "100000"),
     ("TENA_ACCESS_TOKEN_EXPIRE_MINUTES", "1440"),
 ];
+/// What the API signs access tokens with.
+pub const JWT_SECRET: &str = "for this benchmark, in more than 32 bytes";
 /// Logs warnings alone, for benchmarks of what the log has no part in.
 pub const QUIET: (&str, &str) = ("TENA_LOG_LEVEL", "warn");
 
@@ -117,7 +119,7 @@ impl Installation {
             .env("KUBECONFIG", prepared.world.cluster.kubeconfig())
             .env("TENA_LISTEN", api.to_string())
             .env("TENA_DB_URL", &api_url)
-            .env("TENA_JWT_SECRET", "for this benchmark, in more than 32 bytes")
+            .env("TENA_JWT_SECRET", JWT_SECRET)
             .env("TENA_BUNDLE_KEY", bundle_key.as_str())
             .env("TENA_SEED_ADMIN_EMAIL", ADMIN)
             .env("TENA_SEED_ADMIN_PASSWORD", PASSWORD)

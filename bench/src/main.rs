@@ -7,6 +7,7 @@ mod idle;
 mod ingest;
 mod installation;
 mod integrity;
+mod isolation;
 mod migrate;
 mod noop;
 mod process;
@@ -70,6 +71,15 @@ enum Bench {
         #[arg(long, env = "BEHIND", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
         behind: u16,
     },
+    /// Random requests of everybody with known things of every tenant, over shared connections; once, whatever RUNS says.
+    Isolation {
+        /// How many.
+        #[arg(long, env = "REQUESTS", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(100..=100_000_000))]
+        requests: u64,
+        /// What they are drawn from: the same number, the same requests.
+        #[arg(long, env = "SEED", default_value_t = 1)]
+        seed: u64,
+    },
     /// An agent's first scan for the API, and then what it costs to wait for work; once, whatever RUNS says.
     Idle {
         /// How long it is watched while it waits.
@@ -91,6 +101,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Fleet { agents, minutes } => fleet::run(agents, minutes).await,
         Bench::Read { x10 } => read::run(arguments.runs, x10).await,
         Bench::Migrate { tenants, behind } => migrate::run(arguments.runs, tenants, behind.into()).await,
+        Bench::Isolation { requests, seed } => isolation::run(requests, seed).await,
         Bench::Idle { seconds } => idle::run(seconds).await,
     }
 }

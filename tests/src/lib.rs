@@ -1,3 +1,4 @@
 //! What tests that cross crates share. The tests themselves are the targets in `tests/`.
 
+pub mod crossing;
 pub mod harness;

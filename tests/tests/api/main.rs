@@ -5,6 +5,7 @@
 
 mod agents;
 mod attacks;
+mod crossing;
 mod fixture;
 mod idle;
 mod kubernetes;
