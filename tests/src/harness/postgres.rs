@@ -1,8 +1,17 @@
-//! A PostgreSQL of a test's own: without fsync, with one superuser.
+//! A PostgreSQL of a test's own, with one superuser; without fsync, unless a test is about what outlives a kill.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{Connection as _, PgConnection};
+
+use super::program::children;
 use super::run::{Durability, Run};
+use super::wait::until;
+
+/// Longer than a restart with its recovery takes.
+const BACK_WITHIN: Duration = Duration::from_mins(1);
 
 /// A PostgreSQL server with nothing in it.
 #[derive(Clone, Debug)]
@@ -16,6 +25,12 @@ impl Postgres {
     pub async fn start() -> anyhow::Result<Self> {
         super::init();
         Self::of(&Run::start(false, &["postgres"], Durability::Fast).await?)
+    }
+
+    /// The same, but waiting for the disk: what it said is committed outlives [`Postgres::kill`].
+    pub async fn start_durable() -> anyhow::Result<Self> {
+        super::init();
+        Self::of(&Run::start(false, &["postgres"], Durability::Durable).await?)
     }
 
     pub(super) fn of(run: &Arc<Run>) -> anyhow::Result<Self> {
@@ -35,5 +50,27 @@ impl Postgres {
     /// The postmaster's process id now; it is started again when it ends.
     pub fn pid(&self) -> anyhow::Result<u32> {
         self.run.pid("TENA_DEV_PG_PID")
+    }
+
+    /// Ends the server with SIGKILL, all its processes at once, and waits until it is started again and lets people in. The
+    /// development cluster starts it again five times in a minute at most.
+    pub async fn kill(&self) -> anyhow::Result<()> {
+        let pid = self.pid()?;
+        // The postmaster first: it would start again what it loses.
+        for one in std::iter::once(pid).chain(children(pid)) {
+            if let Some(one) = i32::try_from(one).ok().and_then(Pid::from_raw) {
+                // An error says that it has ended already.
+                let _ = kill_process(one, Signal::KILL);
+            }
+        }
+        until(BACK_WITHIN, "PostgreSQL is back", async || {
+            let now = self.pid()?;
+            if now == pid || now == 0 {
+                return Ok(false);
+            }
+            PgConnection::connect(&self.url).await?.close().await?;
+            Ok(true)
+        })
+        .await
     }
 }

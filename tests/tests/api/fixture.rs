@@ -51,6 +51,16 @@ impl Fixture {
     /// A database with the platform's schema, a control plane with the definitions, and the API over both.
     pub async fn start() -> Result<Self> {
         let (cluster, postgres) = tokio::try_join!(Cluster::start(), Postgres::start())?;
+        Self::over(cluster, postgres).await
+    }
+
+    /// The same with a database that waits for the disk, for tests that kill it.
+    pub async fn start_durable() -> Result<Self> {
+        let (cluster, postgres) = tokio::try_join!(Cluster::start(), Postgres::start_durable())?;
+        Self::over(cluster, postgres).await
+    }
+
+    async fn over(cluster: Cluster, postgres: Postgres) -> Result<Self> {
         cluster.install_crds().await?;
         let password = SecretString::from("a-password-of-this-test");
         let wanted =
@@ -128,6 +138,11 @@ impl Fixture {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Ends the database as a power cut would, and waits until it is back.
+    pub async fn kill_database(&self) -> Result<()> {
+        self.postgres.kill().await
     }
 
     /// A tenant: its resource by Kubernetes and its schema by the store, as the operator would.

@@ -1,13 +1,19 @@
-//! The program ends in the middle of an ingest: what was acknowledged is there, what is sent again is not doubled.
+//! The program, or its database, ends in the middle of an ingest: what was acknowledged is there, what is sent again is not
+//! doubled.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use futures::future::try_join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sqlx::PgPool;
+use tests::aftermath::{Acknowledged, Aftermath, examine};
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, envelope};
+use crate::fixture::{Fixture, Host, envelope, expect};
 
 const RESULTS: &str = "/v1/agents/results";
 /// Results in one request: enough that a kill falls between them.
@@ -34,7 +40,7 @@ async fn nothing_is_lost_or_doubled_when_the_program_is_killed_in_mid_ingest() -
         fixture.start_program().await?;
         let signed = host.sign("POST", RESULTS, body);
         let response = host.send(Method::POST, RESULTS, signed).await?;
-        let acks = crate::fixture::expect(response, StatusCode::OK).await?;
+        let acks = expect(response, StatusCode::OK).await?;
         assert!(acks["results"].as_array().unwrap().iter().all(|ack| ack["accepted"] == true), "{acks}");
         sent += BATCH;
     }
@@ -60,5 +66,63 @@ async fn nothing_is_lost_or_doubled_when_the_program_is_killed_in_mid_ingest() -
         Ok(rollup.open_critical + rollup.open_high + rollup.open_medium + rollup.open_low == open)
     })
     .await?;
+    Ok(())
+}
+
+/// Kills of each, program and database: `make bench BENCH=chaos` does a hundred.
+const KILLS: u64 = 3;
+const HOSTS: usize = 3;
+
+/// Sends one run after the other, each until it is acknowledged, and gives their ids.
+async fn report(host: &Host, is_over: &AtomicBool) -> Result<BTreeSet<Uuid>> {
+    let mut acknowledged = BTreeSet::new();
+    while !is_over.load(Ordering::Relaxed) {
+        let run_id = Uuid::now_v7();
+        let result = envelope(run_id, acknowledged.len() % 4);
+        let body = serde_json::to_vec(&json!({ "results": [{ "envelope": result }] }))?;
+        loop {
+            let signed = host.sign("POST", RESULTS, body.clone());
+            let answer = async { expect(host.send(Method::POST, RESULTS, signed).await?, StatusCode::OK).await };
+            match answer.await {
+                Ok(acks) => {
+                    assert_eq!(acks["results"][0]["accepted"], true, "{acks}");
+                    break;
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+        acknowledged.insert(run_id);
+    }
+    Ok(acknowledged)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_when_program_and_database_are_killed_in_turn() -> Result<()> {
+    let fixture = Fixture::start_durable().await?;
+    let tenant = fixture.tenant("acme", json!({ "plan": "Enterprise" })).await?;
+    let mut hosts = Vec::new();
+    for _ in 0..HOSTS {
+        hosts.push(fixture.host("acme").await?);
+    }
+    let is_over = AtomicBool::new(false);
+    let kill = async {
+        for round in 0..KILLS {
+            tokio::time::sleep(Duration::from_millis(200 + 130 * round)).await;
+            fixture.kill();
+            fixture.start_program().await?;
+            tokio::time::sleep(Duration::from_millis(300 + 110 * round)).await;
+            fixture.kill_database().await?;
+        }
+        is_over.store(true, Ordering::Relaxed);
+        anyhow::Ok(())
+    };
+    let ((), runs) = tokio::try_join!(kill, try_join_all(hosts.iter().map(|host| report(host, &is_over))))?;
+    let runs: BTreeSet<Uuid> = runs.into_iter().flatten().collect();
+    println!("{} runs were acknowledged over {KILLS} kills of each", runs.len());
+    assert!(runs.len() > HOSTS * usize::try_from(KILLS)?, "{} runs", runs.len());
+    let database = PgPool::connect(&fixture.superuser_url()?).await?;
+    let acknowledged = [Acknowledged { tenant, runs }];
+    let found = examine(&fixture.owner, &fixture.api_db()?, &database, &acknowledged).await?;
+    assert_eq!(found, Aftermath::default());
     Ok(())
 }
