@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Benchmarks: all, or the one that BENCH names, built with optimisation. RUNS, N, TIME, AGENTS,
-# MINUTES, X10, BEHIND, REQUESTS and SEED are passed on.
+# MINUTES, X10, BEHIND, REQUESTS, SEED and KILLS are
+# passed on.
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
 case ${BENCH:-} in
-'') benches="tenants scan integrity agreement idle ingest fleet read migrate isolation" ;;
-tenants | scan | integrity | agreement | idle | ingest | fleet | read | migrate | isolation) benches=$BENCH ;;
-*) die "there is no benchmark $BENCH; there are: tenants scan integrity agreement idle ingest fleet read migrate isolation" ;;
+'') benches="tenants scan integrity agreement idle ingest fleet read migrate isolation chaos" ;;
+tenants | scan | integrity | agreement | idle | ingest | fleet | read | migrate | isolation | chaos) benches=$BENCH ;;
+*) die "there is no benchmark $BENCH; there are: tenants scan integrity agreement idle ingest fleet read migrate isolation chaos" ;;
 esac
 
 hack/setup.sh kube postgres openbao devcluster >/dev/null
@@ -17,7 +18,7 @@ export TENA_DEVCLUSTER
 mkdir -p api-server/ui/dist
 log "programs, with optimisation"
 packages=(-p bench -p operator -p agent-daemonset)
-case $benches in *idle* | *ingest* | *fleet* | *read* | *isolation*) packages+=(-p api-server) ;; esac
+case $benches in *idle* | *ingest* | *fleet* | *read* | *isolation* | *chaos*) packages+=(-p api-server) ;; esac
 case $benches in *migrate*) packages+=(-p cli) ;; esac
 cargo build --release --locked "${packages[@]}"
 for bench in $benches; do

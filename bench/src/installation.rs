@@ -4,8 +4,9 @@
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -65,9 +66,10 @@ pub struct Installation {
     certificate: reqwest::Certificate,
     http: reqwest::Client,
     access: String,
-    process: Running,
+    /// How the API is started, and its process.
+    process: Mutex<(Command, Running)>,
     prepared: Prepared,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What API and Postgres have used since they began.
@@ -110,7 +112,6 @@ impl Installation {
         fs::write(&ca_file, certificate.cert.pem())?;
         fs::write(&key_file, certificate.signing_key.serialize_pem())?;
         let api = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let log = File::create(folder.path().join("api.log"))?;
         let bundle_key = SigningKey::from_bytes(&rand::random()).to_pkcs8_pem(LineEnding::LF)?;
         let address = prepared.world.postgres.host_and_port()?;
         let api_url = format!("postgres://tenantra_api:{PASSWORD}@{address}/tenantra");
@@ -124,12 +125,12 @@ impl Installation {
             .env("TENA_SEED_ADMIN_EMAIL", ADMIN)
             .env("TENA_SEED_ADMIN_PASSWORD", PASSWORD)
             .envs(LIMITS)
-            .envs(environment.iter().copied());
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null());
         if transport == Transport::Tls {
             command.env("TENA_TLS_CERT_FILE", &ca_file).env("TENA_TLS_KEY_FILE", &key_file);
         }
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-        let process = Running::new(child);
+        let process = Running::new(start(&mut command, folder.path())?);
         let certificate = reqwest::Certificate::from_pem(certificate.cert.pem().as_bytes())?;
         let http = reqwest::Client::builder().tls_certs_only([certificate.clone()]).timeout(START_LIMIT).build()?;
         let access = sign_in(&http, &base(transport, api)).await?;
@@ -145,9 +146,9 @@ impl Installation {
             certificate,
             http,
             access,
-            process,
+            process: Mutex::new((command, process)),
             prepared,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -212,7 +213,27 @@ impl Installation {
 
     /// The API's process.
     pub fn api_pid(&self) -> u32 {
-        self.process.pid()
+        self.process.lock().unwrap_or_else(PoisonError::into_inner).1.pid()
+    }
+
+    /// Ends the API with SIGKILL, starts it again, and waits until it is ready.
+    pub async fn kill_api(&self) -> anyhow::Result<()> {
+        {
+            let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+            let (command, running) = &mut *process;
+            running.replace(|| start(command, self.folder.path()))?;
+        }
+        is_ready(&self.http, &base(self.transport, self.api)).await
+    }
+
+    /// Ends Postgres with SIGKILL and waits until it is back, which it is five times in a minute at most.
+    pub async fn kill_postgres(&self) -> anyhow::Result<()> {
+        self.prepared.world.postgres.kill().await
+    }
+
+    /// The database as its owner.
+    pub const fn owner(&self) -> &OwnerDb {
+        &self.owner
     }
 
     /// The postmaster.
@@ -259,11 +280,21 @@ fn base(transport: Transport, api: SocketAddr) -> String {
     }
 }
 
-async fn sign_in(http: &reqwest::Client, base: &str) -> anyhow::Result<String> {
+/// Starts the API; what several of them log is in one file.
+fn start(command: &mut Command, folder: &Path) -> anyhow::Result<Child> {
+    let log = File::options().create(true).append(true).open(folder.join("api.log"))?;
+    Ok(command.stdout(log.try_clone()?).stderr(log).spawn()?)
+}
+
+async fn is_ready(http: &reqwest::Client, base: &str) -> anyhow::Result<()> {
     eventually(START_LIMIT, "the API is ready", async || {
         Ok(http.get(format!("{base}/readyz")).send().await?.status().is_success().then_some(()))
     })
-    .await?;
+    .await
+}
+
+async fn sign_in(http: &reqwest::Client, base: &str) -> anyhow::Result<String> {
+    is_ready(http, base).await?;
     eventually(START_LIMIT, "the administrator signs in", async || {
         let body = json!({ "email": ADMIN, "password": PASSWORD });
         let answer = http.post(format!("{base}/v1/auth/login")).json(&body).send().await?;

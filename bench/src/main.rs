@@ -2,6 +2,7 @@
 //! prints a table, then one JSON line. `hack/bench.sh` builds what they need with optimisation.
 
 mod agreement;
+mod chaos;
 mod fleet;
 mod idle;
 mod ingest;
@@ -80,6 +81,12 @@ enum Bench {
         #[arg(long, env = "SEED", default_value_t = 1)]
         seed: u64,
     },
+    /// API and Postgres killed again and again while simulated agents report; once, whatever RUNS says.
+    Chaos {
+        /// How often each of the two.
+        #[arg(long, env = "KILLS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        kills: u32,
+    },
     /// An agent's first scan for the API, and then what it costs to wait for work; once, whatever RUNS says.
     Idle {
         /// How long it is watched while it waits.
@@ -102,6 +109,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Read { x10 } => read::run(arguments.runs, x10).await,
         Bench::Migrate { tenants, behind } => migrate::run(arguments.runs, tenants, behind.into()).await,
         Bench::Isolation { requests, seed } => isolation::run(requests, seed).await,
+        Bench::Chaos { kills } => chaos::run(kills).await,
         Bench::Idle { seconds } => idle::run(seconds).await,
     }
 }

@@ -132,12 +132,23 @@ impl Running {
     pub fn pid(&self) -> u32 {
         self.0.id()
     }
+
+    /// Ends it with SIGKILL and starts another.
+    pub fn replace(&mut self, start: impl FnOnce() -> anyhow::Result<Child>) -> anyhow::Result<()> {
+        self.end();
+        self.0 = start()?;
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        // An error says that it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // An error says that it has ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.end();
     }
 }

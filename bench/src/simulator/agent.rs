@@ -1,7 +1,7 @@
 //! One simulated agent: enrolled with a token, signing what it sends, remembering which snapshot the server acknowledged. It does
 //! one thing at a time, as the real one does; a wrong clock is mended in the same way, by the server's answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -156,6 +156,11 @@ impl Agent {
 
     /// Something changes on the host, and the server is told the difference. Returns once it is acknowledged.
     pub async fn report_change(&mut self, fault: Option<Fault>) -> anyhow::Result<Delivered> {
+        self.report_change_in(TRIES, fault).await
+    }
+
+    /// The same, with so many tries, a second apart from each other.
+    pub async fn report_change_in(&mut self, tries: u32, fault: Option<Fault>) -> anyhow::Result<Delivered> {
         let before = Subject::ALL.map(|subject| self.host.facts(subject));
         let subject = self.host.change(&self.content);
         let before = Subject::ALL.into_iter().zip(before).find(|(one, _)| *one == subject);
@@ -178,7 +183,7 @@ impl Agent {
             let _ = tokio::time::timeout(LOST_AFTER, self.results(&request)).await;
         }
         let mut acknowledged: Option<Instant> = None;
-        for _ in 0..TRIES {
+        for _ in 0..tries {
             requests += 1;
             let Ok(acks) = self.results(&request).await else {
                 refused += 1;
@@ -207,7 +212,12 @@ impl Agent {
                 bail!("a result was refused: {:?}", ack.error);
             }
         }
-        bail!("the server took a result at none of {TRIES} tries")
+        bail!("the server took a result at none of {tries} tries")
+    }
+
+    /// What the host has now, by its hashes, as the server has it once all is acknowledged.
+    pub fn facts(&self) -> BTreeSet<String> {
+        Subject::ALL.into_iter().flat_map(|subject| self.host.facts(subject)).map(|fact| fact.hash()).collect()
     }
 
     /// A run that found what the server has, to be told in a poll.
