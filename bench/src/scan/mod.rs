@@ -114,7 +114,7 @@ fn verdicts(output: &[u8]) -> anyhow::Result<Verdicts> {
 
 /// OpenSCAP is the peer that is compared; Lynis's figures stand beside it.
 fn peers(tree: &Path, content: &Path) -> anyhow::Result<Figures> {
-    let (_, scap) = oscap::evaluate(tree, content)?;
+    let (_, scap) = oscap::evaluate(tree, content, Command::new("chroot"))?;
     let lynis = lynis(tree)?;
     Ok(Figures::from([
         ("wall_s", scap.wall_s),

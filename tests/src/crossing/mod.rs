@@ -148,10 +148,10 @@ async fn one(target: &Target, parties: &Parties, routes: &[Route], seed: u64, nu
     match timeout(limit, answer(call, drawn.is_stream)).await {
         Err(_) if drawn.cut_after.is_some() => Ended::Cut,
         Err(_) | Ok(Err(_)) => Ended::Unanswered,
-        Ok(Ok(seen)) => {
-            let leaks = foreign(&seen, &drawn, parties);
+        Ok(Ok(answered)) => {
+            let leaks = foreign(&answered, &drawn, parties);
             let told = |what: String| format!("request {number} of seed {seed} ({drawn}) was answered with {what}");
-            Ended::Answered { status: seen.status, leaks: leaks.into_iter().map(told).collect() }
+            Ended::Answered { status: answered.status, leaks: leaks.into_iter().map(told).collect() }
         }
     }
 }

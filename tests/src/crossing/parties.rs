@@ -159,8 +159,8 @@ impl Parties {
                 let results =
                     json!({ "results": [{ "envelope": party.envelope(Uuid::now_v7()) }, { "envelope": inventory }] });
                 let acks = value(agent.call(&door, "/v1/agents/results", &results)).await?;
-                let taken = acks["results"].as_array().into_iter().flatten().filter(|ack| ack["accepted"] == true);
-                ensure!(taken.count() == 2, "results were not taken: {acks}");
+                let accepted = acks["results"].as_array().into_iter().flatten().filter(|ack| ack["accepted"] == true);
+                ensure!(accepted.count() == 2, "results were not taken: {acks}");
                 agents.push(agent);
             }
             for list in ["findings?status=all&", "assets?", "runs?", "agents?", "agents/enrollment-tokens?", "users?"] {

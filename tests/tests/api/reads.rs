@@ -235,7 +235,7 @@ async fn whoever_stops_reading_a_file_is_cut_off_and_one_tenant_never_has_all_ex
         assert_eq!(read_csv(&file.text().await?).len(), 1);
     }
     // The connections stay open; the program gives up on them by itself.
-    tests::harness::until(std::time::Duration::from_secs(60), "a place is free again", async || {
+    tests::harness::until(std::time::Duration::from_mins(1), "a place is free again", async || {
         Ok(ada.get("/v1/runs/export.csv").send().await?.status() == StatusCode::OK)
     })
     .await?;
