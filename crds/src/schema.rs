@@ -151,6 +151,11 @@ pub fn feature_names(_: &mut SchemaGenerator) -> Schema {
     unique_list(64, &feature, "name each feature once")
 }
 
+pub fn retention_types(_: &mut SchemaGenerator) -> Schema {
+    let kind = json_schema!({ "type": "string", "enum": ["operationalLogs", "securityEvents", "findings", "audit"] });
+    unique_list(4, &kind, "name each type once")
+}
+
 fn framework_schema() -> Schema {
     matching(
         64,

@@ -19,7 +19,7 @@ mod policy;
 mod status;
 
 pub use identity::{Identity, IdentityProvider, IdentityProviderType, Ldap, Mfa};
-pub use policy::{EgressRule, Isolation, NetworkIsolation, PodSecurity, Retention, Risk, RiskWeights};
+pub use policy::{EgressRule, Isolation, NetworkIsolation, PodSecurity, Retention, RetentionType, Risk, RiskWeights};
 pub use status::{AgentCounts, GrafanaStatus, OpenFindings, TenantStatus};
 
 /// A customer and everything that is provisioned for it.

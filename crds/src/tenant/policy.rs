@@ -119,6 +119,24 @@ pub struct Retention {
     /// The audit log.
     #[serde(default = "audit")]
     pub audit: Duration,
+    /// What goes to the archive before it is deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::retention_types")]
+    pub archive: Vec<RetentionType>,
+}
+
+/// A type of what is kept, by the name of its field in [`Retention`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RetentionType {
+    /// Logs of the programs.
+    OperationalLogs,
+    /// Security events.
+    SecurityEvents,
+    /// Findings after they were closed.
+    Findings,
+    /// The audit log.
+    Audit,
 }
 
 impl Default for Retention {
@@ -128,6 +146,7 @@ impl Default for Retention {
             security_events: security_events(),
             findings: findings(),
             audit: audit(),
+            archive: Vec::new(),
         }
     }
 }

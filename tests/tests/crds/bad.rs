@@ -206,6 +206,8 @@ fn tenant_policy() -> Vec<Mistake> {
         ("/risk/weights/high", json!(1001), "should be less than or equal to 1000"),
         ("/retention/findings", json!("1 year"), DURATION),
         ("/retention/audit", json!("0d"), DURATION),
+        ("/retention/archive", json!(["audit", "audit"]), "name each type once"),
+        ("/retention/archive", json!(["runs"]), "supported values"),
     ]
 }
 

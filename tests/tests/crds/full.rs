@@ -105,7 +105,7 @@ fn tenant() -> Value {
         "modules": { "enable": ["linux-*", "cis-debian-12"], "disable": ["linux-shell-history"] },
         "frameworks": ["cis-debian-12", "nist-800-53-r5", "iso-27001-2022"],
         "risk": { "weights": { "critical": 10, "high": 5, "medium": 2, "low": 1 } },
-        "retention": { "operationalLogs": "30d", "securityEvents": "90d", "findings": "365d", "audit": "7y" },
+        "retention": { "operationalLogs": "30d", "securityEvents": "90d", "findings": "365d", "audit": "7y", "archive": ["audit"] },
         "database": { "instance": "second" },
         "identity": {
             "instance": "second",
