@@ -81,6 +81,8 @@ pub struct Checkpoint {
     pub sequence: i64,
     /// That row's hash.
     pub head: Vec<u8>,
+    /// Whether retention cut the log behind it: the rows up to it are gone, and the chain begins with the next.
+    pub is_cut: bool,
 }
 
 /// Where a chain is broken first.
@@ -101,6 +103,8 @@ pub struct Verified {
     pub rows: u64,
     /// The place of its last row.
     pub last: Option<i64>,
+    /// The place up to which retention cut it; none while it has its first row.
+    pub cut: Option<i64>,
     /// Checkpoints that the rows were held against.
     pub checkpoints: u64,
     /// Rows that wait for their place.
@@ -113,6 +117,8 @@ pub struct Verified {
 #[derive(Debug)]
 pub struct Verifier {
     checkpoints: Vec<Checkpoint>,
+    /// The place after which the chain has to begin.
+    cut: i64,
     before: Vec<u8>,
     verified: Verified,
 }
@@ -120,8 +126,13 @@ pub struct Verifier {
 impl Verifier {
     /// Begins with the checkpoints, in the order of their sequence.
     pub fn new(checkpoints: Vec<Checkpoint>) -> Self {
-        let before = Sha256::digest(b"tenantra audit chain 1").to_vec();
-        Self { checkpoints, before, verified: Verified::default() }
+        let cut = checkpoints.iter().rfind(|checkpoint| checkpoint.is_cut);
+        let (cut, before) = match cut {
+            Some(cut) => (cut.sequence, cut.head.clone()),
+            None => (0, Sha256::digest(b"tenantra audit chain 1").to_vec()),
+        };
+        let verified = Verified { cut: (cut > 0).then_some(cut), ..Verified::default() };
+        Self { checkpoints, cut, before, verified }
     }
 
     /// Takes the next row. After the first break nothing more is said of the rest.
@@ -142,7 +153,12 @@ impl Verifier {
             Some(last) if row.sequence != last + 1 => {
                 return Some(format!("the rows between {last} and {} are missing", row.sequence));
             }
-            None if row.sequence != 1 => return Some(format!("the rows before {} are missing", row.sequence)),
+            None if row.sequence <= self.cut => {
+                return Some(format!("row {} stands in front of the cut at {}", row.sequence, self.cut));
+            }
+            None if row.sequence != self.cut + 1 => {
+                return Some(format!("the rows before {} are missing", row.sequence));
+            }
             Some(_) | None => {}
         }
         if row.hash_after(&self.before) != row.hash {
@@ -162,7 +178,7 @@ impl Verifier {
 
     /// Ends after the last row; `waiting` rows have no place yet.
     pub fn finish(mut self, waiting: u64) -> Verified {
-        let last = self.verified.last.unwrap_or_default();
+        let last = self.verified.last.unwrap_or(self.cut);
         let seen = self.checkpoints.iter().map(|checkpoint| checkpoint.sequence).max().unwrap_or_default();
         if self.verified.broken.is_none() && seen > last {
             let problem = format!("the rows after {last} are missing: a checkpoint saw row {seen}");
@@ -178,11 +194,12 @@ pub async fn verify(db: &OwnerDb, tenant: &TenantRef) -> Result<Verified> {
     let schema = tenant.schema();
     let mut tx = db.begin().await?;
     sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(tx.connection()?).await?;
-    let checkpoints =
-        sqlx::query_as("SELECT sequence, head FROM shared.audit_checkpoints WHERE tenant_id = $1 ORDER BY sequence")
-            .bind(tenant.id)
-            .fetch_all(tx.connection()?)
-            .await?;
+    let checkpoints = sqlx::query_as(
+        "SELECT sequence, head, is_cut FROM shared.audit_checkpoints WHERE tenant_id = $1 ORDER BY sequence",
+    )
+    .bind(tenant.id)
+    .fetch_all(tx.connection()?)
+    .await?;
     let mut verifier = Verifier::new(checkpoints);
     let log = format!("{schema}.audit_log");
     let is_there: bool =
@@ -231,7 +248,11 @@ mod tests {
     }
 
     fn at(row: &ChainedRow) -> Checkpoint {
-        Checkpoint { sequence: row.sequence, head: row.hash.clone() }
+        Checkpoint { sequence: row.sequence, head: row.hash.clone(), is_cut: false }
+    }
+
+    fn cut_at(row: &ChainedRow) -> Checkpoint {
+        Checkpoint { is_cut: true, ..at(row) }
     }
 
     fn verified(checkpoints: &[Checkpoint], rows: &[ChainedRow]) -> Verified {
@@ -288,5 +309,26 @@ mod tests {
         }
         assert_eq!(broken_at(&[], &other), None);
         assert_eq!(broken_at(&checkpoints, &other), Some(4));
+    }
+
+    #[test]
+    fn a_log_that_retention_cut_is_whole_and_nothing_else_that_begins_late_is() {
+        let rows = chain(9);
+        let checkpoints = [at(&rows[1]), cut_at(&rows[3]), at(&rows[6])];
+        let whole = verified(&checkpoints, &rows[4..]);
+        assert_eq!((whole.rows, whole.last, whole.cut, whole.broken), (5, Some(9), Some(4), None));
+        // Cut to the end, and nothing written since.
+        assert_eq!(broken_at(&[at(&rows[1]), cut_at(&rows[8])], &[]), None);
+        // A second cut stands for the first.
+        assert_eq!(broken_at(&[cut_at(&rows[1]), cut_at(&rows[3])], &rows[4..]), None);
+        // More or less is gone than was cut, or the rest does not follow.
+        assert_eq!(broken_at(&checkpoints, &rows[5..]), Some(6));
+        assert_eq!(broken_at(&checkpoints, &rows[3..]), Some(4));
+        assert_eq!(broken_at(&checkpoints, &[]), Some(5));
+        let mut other = rows.clone();
+        other[4].subject = "waiver:other".to_owned();
+        assert_eq!(broken_at(&checkpoints, &other[4..]), Some(5));
+        let forged = Checkpoint { head: rows[2].hash.clone(), ..cut_at(&rows[3]) };
+        assert_eq!(broken_at(&[forged], &rows[4..]), Some(5));
     }
 }

@@ -33,6 +33,7 @@ mod pool;
 pub mod principal;
 pub mod provision;
 pub mod readiness;
+pub mod retention;
 pub mod rollups;
 pub mod runs;
 pub mod scores;

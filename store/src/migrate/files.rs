@@ -34,12 +34,14 @@ const PLATFORM: &[Migration] = migrations!("platform":
     "20261121100000_platform.sql",
     "20261121180000_platform.sql",
     "20261122020000_platform.sql",
+    "20261122060000_platform.sql",
 );
 const TENANT: &[Migration] = migrations!("tenant":
     "20261121100000_tenant.sql",
     "20261122010000_tenant.sql",
     "20261122010100_tenant.sql",
     "20261122020000_tenant.sql",
+    "20261122060000_tenant.sql",
 );
 
 impl Scope {
