@@ -105,6 +105,9 @@ const ATTACKS: &[&[&str]] = &[
         "INSERT INTO tenant_alpha.audit_log (audit_id, actor, action, sequence) VALUES (gen_random_uuid(), 'x', 'x', 1)",
         "INSERT INTO tenant_alpha.audit_log (audit_id, actor, action, created_at) VALUES (gen_random_uuid(), 'x', 'x', '2001-01-01')",
         "SELECT shared.chain_audit(tenant_id, 10) FROM shared.tenants",
+        "SELECT shared.cut_audit(tenant_id, now() - interval '1 year', 10, 10) FROM shared.tenants",
+        "UPDATE shared.legal_holds SET lifted_at = now(), lifted_by = 'x'",
+        "SELECT reason FROM shared.legal_holds",
     ],
     &["UPDATE tenant_alpha.schema_migrations SET checksum = ''"],
     &[

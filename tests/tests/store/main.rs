@@ -12,6 +12,7 @@ mod lifecycle;
 mod lists;
 mod pool;
 mod provisioning;
+mod retention;
 mod snapshots;
 mod together;
 mod transactions;
