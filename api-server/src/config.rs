@@ -53,6 +53,7 @@ const SOURCES: &[Source] = &[
     secret("--db-url", "TENA_DB_URL", &["DATABASE_URL", "DB_URL"]),
     secret("--jwt-secret", "TENA_JWT_SECRET", &["JWT_SECRET"]),
     secret("--bundle-key", "TENA_BUNDLE_KEY", &[]),
+    secret("--archive-secret-access-key", "TENA_ARCHIVE_SECRET_ACCESS_KEY", &[]),
     secret("--seed-admin-password", "TENA_SEED_ADMIN_PASSWORD", &["SEED_ADMIN_PASSWORD"]),
     plain("--jwt-algorithm", "TENA_JWT_ALGORITHM", &["JWT_ALGORITHM"]),
     plain("--access-token-expire-minutes", "TENA_ACCESS_TOKEN_EXPIRE_MINUTES", &["ACCESS_TOKEN_EXPIRE_MINUTES"]),
@@ -82,6 +83,17 @@ pub enum JwtAlgorithm {
     /// HMAC with SHA-256 under `TENA_JWT_SECRET`.
     #[value(name = "HS256")]
     Hs256,
+}
+
+/// What the daily retention does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RetentionMode {
+    /// Deletes what is older than the tenants' policies allow.
+    On,
+    /// Writes down what it would delete.
+    DryRun,
+    /// Nothing.
+    Off,
 }
 
 /// What the program does instead of serving.
@@ -160,6 +172,29 @@ pub struct Config {
     /// The program `tenantra`, which runs quality gates for this server; left out, the one beside this program.
     #[arg(long, env = "TENA_GATES_PROGRAM")]
     pub gates_program: Option<PathBuf>,
+
+    /// What the daily retention does: delete what is older than the tenants' policies allow, write down what it would
+    /// delete, or nothing.
+    #[arg(long, env = "TENA_RETENTION", default_value = "on")]
+    pub retention: RetentionMode,
+    /// How often tenants whose last retention is a day ago are looked for, in seconds.
+    #[arg(long, env = "TENA_RETENTION_LOOK_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub retention_look_seconds: u32,
+    /// Where rows go that are archived before they are deleted: `file:///folder` or `s3://bucket/prefix`.
+    #[arg(long, env = "TENA_ARCHIVE_URL")]
+    pub archive_url: Option<Url>,
+    /// Address of an S3-compatible store; left out, Amazon's.
+    #[arg(long, env = "TENA_ARCHIVE_ENDPOINT")]
+    pub archive_endpoint: Option<Url>,
+    /// Region of the bucket.
+    #[arg(long, env = "TENA_ARCHIVE_REGION")]
+    pub archive_region: Option<String>,
+    /// Key for the bucket; left out with its secret, what the environment gives (`AWS_*`, a pod's or a machine's role).
+    #[arg(long, env = "TENA_ARCHIVE_ACCESS_KEY_ID")]
+    pub archive_access_key_id: Option<String>,
+    /// Secret of the key.
+    #[arg(long, env = "TENA_ARCHIVE_SECRET_ACCESS_KEY", hide_env_values = true)]
+    pub archive_secret_access_key: Option<Secret>,
 
     /// E-mail of the platform's first super admin, made at the start if nobody has it.
     #[arg(long, env = "TENA_SEED_ADMIN_EMAIL")]

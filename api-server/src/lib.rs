@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod metrics;
 pub mod modules;
 pub mod results;
+pub mod retention;
 pub mod seed;
 mod serve;
 pub mod state;

@@ -17,6 +17,7 @@ use crate::{
     metrics::Metrics,
     modules::gates::Gates,
     results::overview::Overviews,
+    retention::archive::Archive,
     tenants::cache::TenantCache,
 };
 
@@ -69,6 +70,8 @@ pub struct AppState {
     pub overviews: Overviews,
     /// Files that are being written.
     pub exports: Exports,
+    /// Where rows go that are archived before they are deleted; none if the installation has no such place.
+    pub archive: Option<Archive>,
     /// What the dashboard hears of live.
     pub events: broadcast::Sender<Event>,
     /// Tenants whose rollup is behind.

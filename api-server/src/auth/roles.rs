@@ -135,6 +135,14 @@ permissions! {
     ManageUsers Tenant "users.manage": Manager Admin MspAdmin SuperAdmin;
     /// Sees the tenant itself.
     ReadTenant Tenant "tenant.read": BillingViewer Readonly User Manager Admin MspAdmin SuperAdmin;
+    /// Sees how long things are kept, what was deleted, and legal holds.
+    ReadRetention Tenant "retention.read": Readonly User Manager Admin MspAdmin SuperAdmin;
+    /// Changes how long things are kept.
+    ManageRetention Tenant "retention.manage": Admin MspAdmin SuperAdmin;
+    /// Places legal holds.
+    PlaceLegalHolds Tenant "legal_holds.place": Admin MspAdmin SuperAdmin;
+    /// Lifts legal holds; not a tenant's own administrators, whom one may be about.
+    LiftLegalHolds Tenant "legal_holds.lift": MspAdmin SuperAdmin;
     /// Lists every tenant and sees their conditions.
     ReadTenants Platform "tenants.read": SuperAdmin;
     /// Adds modules to the catalog and moves them through their states.

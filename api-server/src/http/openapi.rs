@@ -31,6 +31,7 @@ use crate::{auth::cookies, error::ErrorBody, http::router, state::App};
         (name = "agents", description = "Agents: enrolment, work, results"),
         (name = "modules", description = "The catalog: what can be scanned"),
         (name = "results", description = "What was found"),
+        (name = "retention", description = "What is deleted when, and what stops it"),
         (name = "live", description = "What changes, as it changes"),
         (name = "system", description = "The installation itself"),
     ),

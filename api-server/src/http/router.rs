@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     events,
     http::{body::LIMIT_BYTES, etag, openapi, security, timeout, trace, ui},
-    modules, results,
+    modules, results, retention,
     state::App,
     system, tenants, users,
 };
@@ -40,6 +40,7 @@ pub fn v1() -> OpenApiRouter<App> {
         .merge(agents::routes::router())
         .merge(modules::routes::router())
         .merge(results::router())
+        .merge(retention::routes::router())
         .routes(routes!(events::stream_events))
         .routes(routes!(system::version))
 }

@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod dispatch;
 pub mod leases;
 pub mod marks;
+pub mod retention;
 pub mod rollups;
 
 use tokio::task::JoinSet;
@@ -20,5 +21,6 @@ pub fn spawn(app: &App, tasks: &mut JoinSet<()>) {
     tasks.spawn(dispatch::run(app.clone()));
     tasks.spawn(leases::run(app.clone()));
     tasks.spawn(pulse::run(app.clone()));
+    tasks.spawn(retention::run(app.clone()));
     tasks.spawn(rollups::run(app.clone()));
 }

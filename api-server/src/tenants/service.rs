@@ -125,7 +125,8 @@ pub async fn find(app: &App, id: &str) -> Result<(Arc<Tenant>, Option<Uuid>)> {
     Ok((tenant, tenant_id))
 }
 
-async fn limited<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T> {
+/// A call to the Kubernetes API server, within its time.
+pub(crate) async fn limited<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T> {
     match tokio::time::timeout(LIMIT, call).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(Error::Unavailable("The Kubernetes API server does not answer. Try again in a moment.")),
