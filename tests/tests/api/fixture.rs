@@ -50,6 +50,11 @@ impl Drop for Fixture {
 impl Fixture {
     /// A database with the platform's schema, a control plane with the definitions, and the API over both.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with further variables for the program.
+    pub async fn start_with(further: &[(&str, &str)]) -> Result<Self> {
         let (cluster, postgres) = tokio::try_join!(Cluster::start(), Postgres::start())?;
         Self::over(cluster, postgres).await
     }
@@ -97,8 +102,10 @@ impl Fixture {
             ("TENA_LOG_LEVEL", "info"),
             ("KUBECONFIG", &cluster.kubeconfig().display().to_string()),
         ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec();
+        .iter()
+        .chain(further)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
         let fixture = Self {
             cluster,
             owner,

@@ -14,5 +14,6 @@ mod people;
 mod reads;
 mod restarts;
 mod results;
+mod retention;
 mod starts;
 mod tenants;

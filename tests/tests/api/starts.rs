@@ -23,6 +23,7 @@ fn a_configuration_that_cannot_work_ends_with_2_and_a_sentence() {
         ),
         (&[("TENA_LOG_LEVEL", "off")][..], "TENA_DB_URL is not set"),
         (&[("TENA_DB_URL", URL), ("TENA_JWT_SECRET", "short")][..], "TENA_JWT_SECRET must have at least 32 bytes"),
+        (&[("TENA_RETENTION", "maybe")][..], "[possible values: on, dry-run, off]"),
     ] {
         let (code, said) = start(environment);
         assert_eq!(code, Some(2), "{environment:?}: {said}");
