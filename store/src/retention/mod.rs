@@ -1,7 +1,8 @@
 //! Retention: what is older than a tenant's policy allows, found and deleted by one and the same condition for each table.
 //!
 //! [`preview`] counts, [`pick`] reads a batch, [`remove`] deletes what was picked and still fits: all three put
-//! [`Table::condition`] into their statement, with the same moment. Current state (facts, verdicts, open findings, scores) is in
+//! the condition of the [`Table`] into their statement, with the same
+//! moment. Current state (facts, verdicts, open findings, scores) is in
 //! no table of this module's; what current state refers to is left out by the conditions. The audit log is cut by a function of
 //! its owner ([`cut_audit`]).
 
@@ -48,8 +49,9 @@ pub async fn preview<M: Mode>(tx: &mut TenantTx<M>, cutoffs: &Cutoffs) -> Result
     let rows = query.fetch_all(tx.connection()?).await?;
     rows.into_iter()
         .map(|(name, rows, bytes, oldest, newest)| {
+            let table: Table = name.parse()?;
             let extent = Extent { rows: rows.unsigned_abs(), bytes: bytes.unsigned_abs(), oldest, newest };
-            Ok((name.parse()?, extent))
+            Ok((table, extent))
         })
         .collect()
 }
