@@ -225,7 +225,8 @@ impl HttpConnector for Connector {
 }
 
 fn client(is_plain: bool) -> Result<reqwest::Client, config::Error> {
-    let builder = || reqwest::Client::builder().timeout(LIMIT).connect_timeout(CONNECT);
+    // Objects are compared as they are stored.
+    let builder = || reqwest::Client::builder().timeout(LIMIT).connect_timeout(CONNECT).no_gzip();
     let shipped = || {
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok());
         builder().tls_certs_only(roots).build()
