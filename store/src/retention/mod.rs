@@ -1,9 +1,8 @@
 //! Retention: what is older than a tenant's policy allows, found and deleted by one and the same condition for each table.
 //!
-//! [`preview`] counts, [`pick`] reads a batch, [`remove`] deletes what was picked and still fits: all three put
-//! the condition of the [`Table`] into their statement, with the same
-//! moment. Current state (facts, verdicts, open findings, scores) is in
-//! no table of this module's; what current state refers to is left out by the conditions. The audit log is cut by a function of
+//! [`preview`] counts, [`pick`] reads a batch, [`remove`] deletes what was picked and still fits: all three put the condition
+//! of the [`Table`] into their statement, with the same moment. Current state (facts, verdicts, open findings, scores) is in no
+//! table of this module's; what current state refers to is left out by the conditions. The audit log is cut by a function of
 //! its owner ([`cut_audit`]).
 
 use std::collections::BTreeMap;

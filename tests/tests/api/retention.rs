@@ -15,7 +15,7 @@ use crate::fixture::{Fixture, Person};
 const LONG: Duration = Duration::from_secs(30);
 
 /// Rows of 40 days ago (40 of them) and of now (7) in `runs`, 3 old and 2 young closed findings, and an audit log of 60 days ago.
-const ROWS: &[&str] = &[
+pub const ROWS: &[&str] = &[
     "INSERT INTO tenant_acme.assets (asset_id, identity, kind, name) VALUES (gen_random_uuid(), gen_random_uuid()::text, 'host', 'h')",
     "INSERT INTO tenant_acme.runs (run_id, asset_id, module, module_version, status, started_at, duration_ms, received_at)
      SELECT gen_random_uuid(), a.asset_id, 'm', '1.0.0', 'succeeded', now(), 1, now() - CASE WHEN g <= 40 THEN interval '40 days' ELSE interval '0' END
@@ -28,22 +28,22 @@ const ROWS: &[&str] = &[
      SELECT gen_random_uuid(), 'user:1', 'waiver.created', now() - interval '60 days' FROM generate_series(1, 9) g",
 ];
 
-async fn send(db: &PgPool, statement: &str) -> Result<u64> {
+pub async fn send(db: &PgPool, statement: &str) -> Result<u64> {
     Ok(sqlx::query(AssertSqlSafe(statement)).execute(db).await.with_context(|| statement.to_owned())?.rows_affected())
 }
 
-async fn number(db: &PgPool, query: &str) -> Result<i64> {
+pub async fn number(db: &PgPool, query: &str) -> Result<i64> {
     sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(db).await.with_context(|| query.to_owned())
 }
 
 /// Rows of a table in a preview or a run, by a field of it.
-fn of(tables: &Value, table: &str, field: &str) -> Value {
+pub fn of(tables: &Value, table: &str, field: &str) -> Value {
     let all = tables["tables"].as_array().expect("tables");
     all.iter().find(|one| one["table"] == table).map(|one| one[field].clone()).unwrap_or_default()
 }
 
 /// Makes the last run one of the day before, and waits for the next one to end.
-async fn next_run(db: &PgPool, person: &Person<'_>) -> Result<Value> {
+pub async fn next_run(db: &PgPool, person: &Person<'_>) -> Result<Value> {
     send(db, "UPDATE shared.retention_runs SET started_at = started_at - interval '2 days'").await?;
     let newest = async || -> Result<Value> {
         Ok(person.get("/v1/retention/runs").expect(StatusCode::OK).await?["items"][0].clone())
