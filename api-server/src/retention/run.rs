@@ -73,7 +73,8 @@ pub async fn run(app: &App, tenant: &TenantRef, policy: &Policy, is_dry_run: boo
     let Some(run_id) = begun else { return Ok(()) };
     let now = Instant::now();
     let mut run = Run { app, tenant, policy, run_id, parts: Vec::new(), deadline: now + RUN_LIMIT, renewed: now };
-    let (state, problem) = match run.all(is_dry_run, is_held).await {
+    let ended = run.all(is_dry_run, is_held).await;
+    let (state, problem) = match ended {
         Ok(Ended::Lost) => return Ok(()),
         Ok(Ended::Held) => (RunState::Held, None),
         Ok(Ended::OutOfTime) => (RunState::Partial, None),
