@@ -82,15 +82,16 @@ pub async fn run(app: &App, tenant: &TenantRef, policy: &Policy, is_dry_run: boo
         Ok(Ended::Done) => (RunState::Done, None),
         Err(error) => (RunState::Failed, Some(chain(&error))),
     };
+    let deleted_rows: u64 = run.parts.iter().map(|part| part.deleted_rows).sum();
+    if deleted_rows > 0 {
+        let deleted = run.figures(|part| part.deleted_rows);
+        run.note("retention.finished", &json!({ "state": state.as_str(), "deleted": deleted })).await?;
+    }
+    // After the entry: a run that is told to be over has told all that it did.
     let mut tx = app.db.platform().await?;
     runs::finish(&mut tx, run_id, state, &run.parts, problem.as_deref()).await?;
     tx.commit().await?;
-    let deleted_rows: u64 = run.parts.iter().map(|part| part.deleted_rows).sum();
     let state = state.as_str();
-    if deleted_rows > 0 {
-        run.note("retention.finished", &json!({ "state": state, "deleted": run.figures(|part| part.deleted_rows) }))
-            .await?;
-    }
     tracing::info!(tenant = %tenant.slug, %run_id, state, is_dry_run, deleted_rows, problem, "retention");
     Ok(())
 }
