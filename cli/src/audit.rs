@@ -77,13 +77,14 @@ async fn all(db: &OwnerDb, wanted: &[Slug]) -> store::Result<Vec<Line>> {
 }
 
 fn text(lines: &[Line]) -> String {
-    let mut table = grid(&["TENANT", "CHAIN", "ROWS", "LAST", "CHECKPOINTS", "WAITING", "PROBLEM"]);
+    let mut table = grid(&["TENANT", "CHAIN", "ROWS", "CUT", "LAST", "CHECKPOINTS", "WAITING", "PROBLEM"]);
     for Line { tenant, verified } in lines {
         let problem = verified.broken.as_ref().map(|broken| broken.problem.clone()).unwrap_or_default();
         table.add_row(vec![
             Cell::new(tenant),
             if verified.broken.is_none() { good("whole") } else { bad("broken") },
             Cell::new(verified.rows),
+            or_none(verified.cut.as_ref()),
             or_none(verified.last.as_ref()),
             Cell::new(verified.checkpoints),
             Cell::new(verified.waiting),
