@@ -138,7 +138,7 @@ mod tests {
             assert_eq!(kind(named(one)), one);
         }
         let policy = of(&Retention { archive: vec![RetentionType::Audit], ..Retention::default() });
-        assert_eq!(policy.audit, Duration::from_secs(7 * 365 * 86_400));
+        assert_eq!(policy.audit, Duration::from_hours(7 * 365 * 24));
         assert_eq!(policy.archive, BTreeSet::from([Kind::Audit]));
     }
 }

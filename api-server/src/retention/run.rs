@@ -72,7 +72,7 @@ pub async fn run(app: &App, tenant: &TenantRef, policy: &Policy, is_dry_run: boo
     tx.commit().await?;
     let Some(run_id) = begun else { return Ok(()) };
     let now = Instant::now();
-    let mut run = Run { app, tenant, policy, run_id, parts: Vec::new(), deadline: now + RUN_LIMIT, renewed: now };
+    let mut run = Run { app, tenant, policy, id: run_id, parts: Vec::new(), deadline: now + RUN_LIMIT, renewed: now };
     let ended = run.all(is_dry_run, is_held).await;
     let (state, problem) = match ended {
         Ok(Ended::Lost) => return Ok(()),
@@ -100,7 +100,7 @@ struct Run<'a> {
     app: &'a App,
     tenant: &'a TenantRef,
     policy: &'a Policy,
-    run_id: Uuid,
+    id: Uuid,
     parts: Vec<Part>,
     deadline: Instant,
     renewed: Instant,
@@ -197,7 +197,7 @@ impl Run<'_> {
 
     async fn renew(&mut self) -> Result<bool, store::Error> {
         let mut tx = self.app.db.platform().await?;
-        let is_ours = runs::renew(&mut tx, self.run_id, &self.parts).await?;
+        let is_ours = runs::renew(&mut tx, self.id, &self.parts).await?;
         tx.commit().await?;
         self.renewed = Instant::now();
         Ok(is_ours)
@@ -213,7 +213,7 @@ impl Run<'_> {
         let entry = audit::Entry {
             actor: ACTOR.to_owned(),
             action: action.to_owned(),
-            subject: format!("retention_run:{}", self.run_id),
+            subject: format!("retention_run:{}", self.id),
             details: details.clone(),
         };
         let mut tx = self.app.db.tenant::<Write>(self.tenant).await?;

@@ -56,16 +56,16 @@ impl Fixture {
     /// The same with further variables for the program.
     pub async fn start_with(further: &[(&str, &str)]) -> Result<Self> {
         let (cluster, postgres) = tokio::try_join!(Cluster::start(), Postgres::start())?;
-        Self::over(cluster, postgres).await
+        Self::over(cluster, postgres, further).await
     }
 
     /// The same with a database that waits for the disk, for tests that kill it.
     pub async fn start_durable() -> Result<Self> {
         let (cluster, postgres) = tokio::try_join!(Cluster::start(), Postgres::start_durable())?;
-        Self::over(cluster, postgres).await
+        Self::over(cluster, postgres, &[]).await
     }
 
-    async fn over(cluster: Cluster, postgres: Postgres) -> Result<Self> {
+    async fn over(cluster: Cluster, postgres: Postgres, further: &[(&str, &str)]) -> Result<Self> {
         cluster.install_crds().await?;
         let password = SecretString::from("a-password-of-this-test");
         let wanted =

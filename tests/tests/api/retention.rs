@@ -66,7 +66,7 @@ fn archived(folder: &Path, table: &str) -> Result<(usize, usize)> {
         let Some(object) = path.to_str().and_then(|path| path.strip_suffix(".manifest.json")) else { continue };
         let manifest: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
         let content = zstd::stream::decode_all(std::fs::read(object)?.as_slice())?;
-        let count = content.iter().filter(|byte| **byte == b'\n').count();
+        let count = content.split(|byte| *byte == b'\n').count() - 1;
         assert_eq!(manifest["rows"], count, "{object}");
         for line in content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             serde_json::from_slice::<Value>(line)?;
@@ -102,8 +102,8 @@ async fn the_daily_run_archives_and_deletes_what_the_preview_showed() -> Result<
 
     let held = next_run(&db, &admin).await?;
     assert_eq!((&held["state"], &held["deleted_rows"]), (&json!("held"), &json!(0)), "{held}");
-    let hold = admin.get("/v1/retention/legal-holds").expect(StatusCode::OK).await?["items"][0]["id"].clone();
-    let path = format!("/v1/retention/legal-holds/{}", hold.as_str().context("no id")?);
+    let placed = admin.get("/v1/retention/legal-holds").expect(StatusCode::OK).await?["items"][0]["id"].clone();
+    let path = format!("/v1/retention/legal-holds/{}", placed.as_str().context("no id")?);
     admin.delete(&path).expect(StatusCode::FORBIDDEN).await?;
     let platform = fixture.admin().await?;
     platform.delete(&path).tenant("acme").expect(StatusCode::NO_CONTENT).await?;
