@@ -31,6 +31,7 @@ pub struct Envelope {
     /// Its semantic version.
     pub version: String,
     /// How the run ended.
+    #[serde(deserialize_with = "strict::word")]
     pub status: RunStatus,
     /// When it began, by the agent's clock corrected to the server's.
     #[serde(deserialize_with = "strict::moment")]
@@ -197,6 +198,7 @@ pub struct CheckVerdict {
     /// The check's id within its module.
     pub id: String,
     /// Its verdict.
+    #[serde(deserialize_with = "strict::word")]
     pub verdict: Verdict,
     /// Why, where the verdict alone does not say it (always with `error`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -211,6 +213,7 @@ pub struct Finding {
     /// The check's id within its module.
     pub check: String,
     /// How bad it is.
+    #[serde(deserialize_with = "strict::word")]
     pub severity: Severity,
     /// What it is about: a file, a user, a setting. With asset, module and check it is the finding's identity.
     pub resource: String,
@@ -229,6 +232,7 @@ pub struct Benchmark {
     /// The control's identifier there.
     pub control: String,
     /// `fail` if a mapped check fails, else `error`, else `pass` if one passes, else `not_applicable`.
+    #[serde(deserialize_with = "strict::word")]
     pub status: Verdict,
 }
 
@@ -252,6 +256,7 @@ pub struct Artifact {
 #[serde(deny_unknown_fields)]
 pub struct LogLine {
     /// How much it matters.
+    #[serde(deserialize_with = "strict::word")]
     pub level: LogLevel,
     /// A sentence.
     pub message: String,

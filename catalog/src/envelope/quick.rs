@@ -217,7 +217,7 @@ mod tests {
 
         #[test]
         fn nothing_passes_quickly_that_the_schema_refuses(
-            changes in prop::collection::vec((any::<prop::sample::Index>(), replacement(), 0..4_u8), 0..3),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), replacement(), 0..5_u8), 0..3),
         ) {
             let mut value = example();
             for (place, new, how) in changes {
@@ -234,6 +234,10 @@ mod tests {
                     // The fields of an object by their positions, which serde would take.
                     (Some(object @ Value::Object(_)), 2) => {
                         *object = object.as_object().map(|map| map.values().cloned().collect()).unwrap_or_default();
+                    }
+                    // A word as the key of an object, which serde would take as well.
+                    (Some(word @ Value::String(_)), 3) => {
+                        *word = word.as_str().map(|key| json!({ key: null })).unwrap_or_default();
                     }
                     (Some(old), _) => *old = new,
                     (None, _) => {}
@@ -258,5 +262,17 @@ mod tests {
             map.remove(optional);
         }
         assert!(parse_quickly(&without.to_string()).is_some());
+    }
+
+    #[test]
+    fn a_word_is_a_text_and_not_the_key_of_an_object() {
+        for place in ["/status", "/checks/0/verdict", "/findings/0/severity", "/benchmarks/0/status", "/log/0/level"] {
+            let mut value = example();
+            let word = value.pointer_mut(place).expect("it is there");
+            let key = word.as_str().expect("a word").to_owned();
+            *word = json!({ key: null });
+            assert!(parse_quickly(&value.to_string()).is_none(), "{place}");
+            assert!(parse(&value.to_string()).is_err(), "{place}");
+        }
     }
 }

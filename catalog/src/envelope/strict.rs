@@ -1,13 +1,13 @@
-//! Shapes as the schema has them. What serde derives for a struct takes an array of its fields as well, and a UUID or a moment in
-//! any spelling; an envelope is held to one.
+//! Shapes as the schema has them. What serde derives for a struct takes an array of its fields as well, for a word an object
+//! with it as the key, and a UUID or a moment in any spelling; an envelope is held to one.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use chrono::{DateTime, Utc};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer as _, MapAccess, Visitor};
 use uuid::Uuid;
 
 /// What has to be a JSON object.
@@ -45,6 +45,26 @@ pub(crate) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializ
 /// What may be null and may not be left out.
 pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)
+}
+
+struct Word<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Word<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a word")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        let word: StrDeserializer<'_, E> = text.into_deserializer();
+        T::deserialize(word)
+    }
+}
+
+/// One of an enumeration's words, as a text.
+pub(crate) fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_str(Word(PhantomData))
 }
 
 /// Lower case, with hyphens.
