@@ -2,11 +2,13 @@
 //! that makes a repeat of a signed request worthless.
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::names::{Slug, TenantRef};
 use crate::notify::Channel;
+use crate::pool::Db;
 use crate::tenants::TenantState;
 use crate::tx::PlatformTx;
 
@@ -138,11 +140,13 @@ fn digest(bytes: &[u8]) -> Result<[u8; 32]> {
     bytes.try_into().map_err(|_| Error::Invalid("a stored key or digest is not 32 bytes long".to_owned()))
 }
 
-/// Uses a sequence number, in one atomic UPDATE. Commit when it is accepted.
+/// Uses a sequence number, in one atomic UPDATE that is a transaction by itself: every request of an agent does this. Only
+/// why a number is refused takes a second statement.
 ///
 /// Bit 0 (the leftmost) of the window is its top; a greater number shifts the bits to the right.
-pub async fn use_sequence(tx: &mut PlatformTx, credential_id: Uuid, sequence: u64) -> Result<Sequence> {
+pub async fn use_sequence(db: &Db, credential_id: Uuid, sequence: u64) -> Result<Sequence> {
     let number = sequence_number(sequence)?;
+    let mut single = db.single().await?;
     let used: Option<String> = sqlx::query_scalar(
         "UPDATE shared.agent_credentials SET last_used_at = now(),
              window_bits = CASE WHEN $2 > window_top
@@ -155,16 +159,22 @@ pub async fn use_sequence(tx: &mut PlatformTx, credential_id: Uuid, sequence: u6
     )
     .bind(credential_id)
     .bind(number)
-    .fetch_optional(tx.connection()?)
+    .fetch_optional(single.connection()?)
     .await?;
-    if let Some(tenant_state) = used {
-        return Ok(Sequence::Accepted(tenant_state.parse()?));
-    }
+    let said = match used {
+        Some(tenant_state) => Sequence::Accepted(tenant_state.parse()?),
+        None => why_refused(single.connection()?, credential_id, number).await?,
+    };
+    single.release();
+    Ok(said)
+}
+
+async fn why_refused(connection: &mut PgConnection, credential_id: Uuid, number: i64) -> Result<Sequence> {
     let row: Option<(i64, bool)> = sqlx::query_as(
         "SELECT window_top, revoked_at IS NOT NULL FROM shared.agent_credentials WHERE credential_id = $1",
     )
     .bind(credential_id)
-    .fetch_optional(tx.connection()?)
+    .fetch_optional(connection)
     .await?;
     Ok(match row {
         None | Some((_, true)) => Sequence::Revoked,

@@ -12,10 +12,11 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::error::{Error, Result};
 use crate::fencing::Epoch;
-use crate::gate::Gate;
+use crate::gate::{Gate, Party};
 use crate::names::TenantRef;
 use crate::notify::Listener;
 use crate::served::Served;
+use crate::session::Single;
 use crate::tx::{Mode, OwnerTx, PlatformTx, TenantTx};
 
 /// Size and time limits of a pool.
@@ -149,6 +150,12 @@ impl Db {
     /// A transaction on the schema `shared`.
     pub async fn platform(&self) -> Result<PlatformTx> {
         PlatformTx::open(self).await
+    }
+
+    /// A connection for single statements on `shared`, without BEGIN and COMMIT around each: for what every request does.
+    pub(crate) async fn single(&self) -> Result<Single> {
+        let permit = self.gate.enter(Party::Platform).await?;
+        Single::open(&self.pool, permit).await
     }
 
     /// Listens to notifications on a connection of its own.

@@ -117,6 +117,35 @@ impl Session {
     }
 }
 
+/// A connection outside of any transaction: each statement on it is one by itself, and is kept once it has answered.
+/// Dropped before [`Single::release`], as a cancelled caller does, it is closed.
+pub(crate) struct Single {
+    connection: Guarded,
+    /// After it, as in [`Session`].
+    permit: Permit,
+}
+
+impl Single {
+    pub(crate) async fn open(pool: &PgPool, permit: Permit) -> Result<Self> {
+        Ok(Self { connection: Guarded(Some(pool.acquire().await?)), permit })
+    }
+
+    /// The connection, for statements of the extended protocol that name their schema.
+    pub(crate) fn connection(&mut self) -> Result<&mut PgConnection> {
+        match self.connection.0.as_deref_mut() {
+            Some(connection) => Ok(connection),
+            None => Err(Error::Database(sqlx::Error::PoolClosed)),
+        }
+    }
+
+    /// Gives the connection back once its last statement has answered.
+    pub(crate) fn release(self) {
+        let Self { connection, permit } = self;
+        drop(connection.release());
+        drop(permit);
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };

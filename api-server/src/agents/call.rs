@@ -114,9 +114,7 @@ impl FromRequest<App> for AgentCall {
         }
         app.credentials.keep(credential.clone());
         // Only now: nobody else can use up an agent's numbers. Kept even if the request fails later.
-        let mut tx = app.db.platform().await?;
-        let used = store::credentials::use_sequence(&mut tx, credential.credential_id, proof.sequence).await?;
-        tx.commit().await?;
+        let used = store::credentials::use_sequence(&app.db, credential.credential_id, proof.sequence).await?;
         let tenant_state = match used {
             Sequence::Accepted(tenant_state) => tenant_state,
             Sequence::Replayed | Sequence::TooOld => {

@@ -53,6 +53,7 @@ async fn the_window_accepts_each_number_once_and_nothing_older_than_itself() -> 
         let new = credential(tenant.id, start);
         let mut tx = installation.api.platform().await?;
         credentials::replace(&mut tx, &new).await?;
+        tx.commit().await?;
         let mut model = Model { used: HashSet::from([start]), top: start };
         for _ in 0..600 {
             // Mostly near the top, sometimes a jump, sometimes at the window's edge.
@@ -63,13 +64,11 @@ async fn the_window_accepts_each_number_once_and_nothing_older_than_itself() -> 
                 _ => (model.top + 3).saturating_sub(random.random_range(0..30)),
             };
             let number = number.min(SEQUENCE_LIMIT - 1);
-            let said = credentials::use_sequence(&mut tx, new.credential_id, number).await?;
+            let said = credentials::use_sequence(&installation.api, new.credential_id, number).await?;
             assert_eq!(said, model.say(number), "{number} with top {}", model.top);
         }
-        tx.commit().await?;
     }
-    let mut tx = installation.api.platform().await?;
-    assert!(credentials::use_sequence(&mut tx, Uuid::now_v7(), SEQUENCE_LIMIT).await.is_err());
+    assert!(credentials::use_sequence(&installation.api, Uuid::now_v7(), SEQUENCE_LIMIT).await.is_err());
     Ok(())
 }
 
@@ -82,12 +81,7 @@ async fn one_number_used_by_many_at_once_is_accepted_once() -> anyhow::Result<()
     credentials::replace(&mut tx, &new).await?;
     tx.commit().await?;
     let said: Vec<anyhow::Result<Sequence>> = futures::stream::iter(0..16)
-        .map(|_| async {
-            let mut tx = installation.api.platform().await?;
-            let said = credentials::use_sequence(&mut tx, new.credential_id, 101).await?;
-            tx.commit().await?;
-            Ok(said)
-        })
+        .map(|_| async { Ok(credentials::use_sequence(&installation.api, new.credential_id, 101).await?) })
         .buffer_unordered(8)
         .collect()
         .await;
@@ -106,16 +100,68 @@ async fn a_revoked_credential_uses_no_number_and_a_new_one_replaces_it() -> anyh
     let mut tx = installation.api.platform().await?;
     credentials::replace(&mut tx, &first).await?;
     credentials::replace(&mut tx, &second).await?;
-    assert_eq!(credentials::use_sequence(&mut tx, first.credential_id, 1).await?, Sequence::Revoked);
-    assert_eq!(
-        credentials::use_sequence(&mut tx, second.credential_id, 1).await?,
-        Sequence::Accepted(TenantState::Active)
-    );
+    tx.commit().await?;
+    let api = &installation.api;
+    assert_eq!(credentials::use_sequence(api, first.credential_id, 1).await?, Sequence::Revoked);
+    assert_eq!(credentials::use_sequence(api, second.credential_id, 1).await?, Sequence::Accepted(TenantState::Active));
+    let mut tx = api.platform().await?;
     let found = credentials::find(&mut tx, second.credential_id).await?.unwrap();
     assert_eq!(found.tenant, tenant);
     assert_eq!(credentials::revoke_tenant(&mut tx, tenant.id, "offboarded").await?, 1);
-    assert_eq!(credentials::use_sequence(&mut tx, second.credential_id, 2).await?, Sequence::Revoked);
     tx.commit().await?;
+    assert_eq!(credentials::use_sequence(api, second.credential_id, 2).await?, Sequence::Revoked);
+    Ok(())
+}
+
+#[tokio::test]
+async fn using_a_number_is_one_statement_without_a_transaction_around_it() -> anyhow::Result<()> {
+    let installation = Installation::start().await?;
+    let tenant = installation.row("acme").await?;
+    let new = credential(tenant.id, 0);
+    let mut tx = installation.api.platform().await?;
+    credentials::replace(&mut tx, &new).await?;
+    tx.commit().await?;
+    installation.admin("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await?;
+    installation.admin("SELECT pg_stat_statements_reset()").await?;
+    for number in 1..=20 {
+        let said = credentials::use_sequence(&installation.api, new.credential_id, number).await?;
+        assert_eq!(said, Sequence::Accepted(TenantState::Active));
+    }
+    let sent = "SELECT sum(calls)::bigint FROM pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid
+        WHERE r.rolname = 'tenantra_api'";
+    assert_eq!(installation.number(sent).await?, 20, "no BEGIN, no COMMIT");
+    // It is kept although nobody committed it.
+    assert_eq!(credentials::use_sequence(&installation.api, new.credential_id, 20).await?, Sequence::Replayed);
+    assert_eq!(installation.number(sent).await?, 22, "the refusal took a second one");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_caller_that_is_cancelled_half_way_leaves_the_number_used_or_unused_and_the_pool_whole() -> anyhow::Result<()>
+{
+    let installation = Installation::with_pool(4).await?;
+    let tenant = installation.row("acme").await?;
+    let new = credential(tenant.id, 0);
+    let mut tx = installation.api.platform().await?;
+    credentials::replace(&mut tx, &new).await?;
+    tx.commit().await?;
+    for number in 1..=200_u64 {
+        let limit = std::time::Duration::from_micros(number * 17 % 1_500);
+        let _ =
+            tokio::time::timeout(limit, credentials::use_sequence(&installation.api, new.credential_id, number)).await;
+    }
+    // Whatever became of each: of two more uses one is accepted at most, and every connection still serves.
+    for number in 1..=200 {
+        let mut accepted = 0;
+        for _ in 0..2 {
+            let said = credentials::use_sequence(&installation.api, new.credential_id, number).await?;
+            accepted += usize::from(said == Sequence::Accepted(TenantState::Active));
+        }
+        assert!(accepted < 2, "{number}");
+    }
+    let used =
+        installation.number("SELECT length(replace(window_bits::text, '0', ''))::bigint FROM shared.agent_credentials");
+    assert_eq!(used.await?, 201, "each number and the one before the first");
     Ok(())
 }
 
