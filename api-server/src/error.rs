@@ -122,6 +122,12 @@ pub enum Error {
     /// As many of the caller's are under way as may be at one time.
     #[error("{0}")]
     TooManyAtOnce(&'static str),
+    /// More of the tenant's work waits than is kept.
+    #[error("{limit} events of this tenant wait to be worked off. Nothing was stored; send the same again later.")]
+    QueueFull {
+        /// The bound that was reached.
+        limit: u32,
+    },
     /// The answer took too long.
     #[error("The request took longer than {0} s and was given up.")]
     Timeout(u64),
@@ -187,6 +193,7 @@ impl Error {
             Self::TooLarge { .. } | Self::TooManyValues { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Self::UnsupportedMedia(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::TooMany(_) | Self::TooManyAtOnce(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+            Self::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "queue_full"),
             Self::Timeout(_) => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Store(error) => of_store(error),
@@ -205,6 +212,7 @@ impl Error {
             Self::TooLarge { limit_bytes } => json!({ "limit_bytes": limit_bytes }),
             Self::TooManyValues { limit } => json!({ "limit_values": limit }),
             Self::TooMany(refused) => json!({ "retry_after_seconds": refused.retry_after_seconds }),
+            Self::QueueFull { limit } => json!({ "limit": limit }),
             _ => json!({}),
         }
     }
@@ -278,6 +286,9 @@ impl IntoResponse for Error {
             Self::TooMany(refused) => refused.write_headers(response.headers_mut()),
             Self::Unavailable(_) | Self::Timeout(_) | Self::TooManyAtOnce(_) => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            Self::QueueFull { .. } => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
             }
             Self::Unauthenticated(_) => {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

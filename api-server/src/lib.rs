@@ -6,6 +6,7 @@
 pub mod agents;
 pub mod auth;
 pub mod config;
+pub mod dead_letters;
 pub mod error;
 pub mod events;
 pub mod http;

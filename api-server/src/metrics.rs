@@ -75,6 +75,10 @@ pub struct Metrics {
     pub leased_jobs: Gauge,
     /// Tenants whose rollup is behind an ingest.
     pub dirty_rollups: Gauge,
+    /// Events that wait to be worked off.
+    pub waiting_events: Gauge,
+    /// Events that were tried too often and put aside.
+    pub dead_events: Counter,
     /// Audit rows that had waited for more than five seconds when they were chained.
     pub audit_rows_late: Counter,
     /// Tenants in the watch cache.
@@ -102,6 +106,8 @@ impl Default for Metrics {
             queued_jobs: Gauge::default(),
             leased_jobs: Gauge::default(),
             dirty_rollups: Gauge::default(),
+            waiting_events: Gauge::default(),
+            dead_events: Counter::default(),
             audit_rows_late: Counter::default(),
             tenants: Gauge::default(),
         };
@@ -136,6 +142,8 @@ impl Metrics {
         registry.register("agent_queue_depth", "Jobs that wait for an agent", self.queued_jobs.clone());
         registry.register("agent_jobs_leased", "Jobs that agents hold", self.leased_jobs.clone());
         registry.register("rollups_dirty", "Tenants whose rollup is behind", self.dirty_rollups.clone());
+        registry.register("outbox_waiting", "Events that wait to be worked off", self.waiting_events.clone());
+        registry.register("outbox_dead", "Events that were put aside", self.dead_events.clone());
         registry.register(
             "audit_rows_late",
             "Audit rows that waited for their place in the chain for over 5 s",

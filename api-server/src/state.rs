@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     events::Event,
     http::{csv::Exports, limit::Limiter, security::SecurityHeaders},
-    jobs::marks::Marks,
+    jobs::{backlog::Backlog, marks::Marks},
     metrics::Metrics,
     modules::gates::Gates,
     results::overview::Overviews,
@@ -76,6 +76,8 @@ pub struct AppState {
     pub events: broadcast::Sender<Event>,
     /// Tenants whose rollup is behind.
     pub dirty: Marks<TenantRef>,
+    /// Tenants of whose events too many wait.
+    pub backlog: Backlog,
     /// Tenants whose audit log has rows that are in no chain yet.
     pub unchained: Marks<Uuid>,
     /// The program is told to end.

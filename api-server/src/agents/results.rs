@@ -68,8 +68,9 @@ struct Checked {
 /// Stores what the agent brings.
 ///
 /// # Errors
-/// The body is not one, or the database does not answer: then everything may be sent again.
+/// The body is not one, the database does not answer, or too much of the tenant waits: then everything may be sent again.
 pub async fn store(app: &App, call: &AgentCall) -> Result<ResultsResponse> {
+    app.backlog.check(call.tenant.id)?;
     // Held until the last result is stored: what was parsed is in memory until then.
     let _slot = SLOTS.acquire().await.map_err(Error::internal)?;
     let checked = call.clone();

@@ -173,7 +173,10 @@ pub async fn next_jobs(State(app): State<App>, call: AgentCall) -> Result<Answer
 /// Brings results, plain or as zstd. Each is acknowledged by itself; a repeat is harmless.
 #[utoipa::path(
     post, path = "/agents/results", tag = "agents", request_body = ResultsRequest,
-    responses((status = 200, body = ResultsResponse))
+    responses(
+        (status = 200, body = ResultsResponse),
+        (status = 429, description = "Too much of the tenant waits; send it again later", body = ErrorBody),
+    )
 )]
 pub async fn submit_results(State(app): State<App>, call: AgentCall) -> Result<Answer<ResultsResponse>> {
     Ok(Answer(results::store(&app, &call).await?))

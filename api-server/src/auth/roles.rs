@@ -147,6 +147,8 @@ permissions! {
     ReadTenants Platform "tenants.read": SuperAdmin;
     /// Adds modules to the catalog and moves them through their states.
     ManageCatalog Platform "catalog.manage": SuperAdmin;
+    /// Sees the work that failed for good, and has it tried again.
+    ManageJobs Platform "jobs.manage": SuperAdmin;
     /// Makes and removes tenants.
     ManageTenants Platform "tenants.manage": SuperAdmin;
 }

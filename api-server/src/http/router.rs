@@ -22,7 +22,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    agents, auth,
+    agents, auth, dead_letters,
     error::Error,
     events,
     http::{body::LIMIT_BYTES, etag, openapi, security, timeout, trace, ui},
@@ -41,6 +41,7 @@ pub fn v1() -> OpenApiRouter<App> {
         .merge(modules::routes::router())
         .merge(results::router())
         .merge(retention::routes::router())
+        .merge(dead_letters::router())
         .routes(routes!(events::stream_events))
         .routes(routes!(system::version))
 }

@@ -2,6 +2,7 @@
 
 pub mod admins;
 pub mod audit;
+pub mod backlog;
 pub mod catalog;
 pub mod dispatch;
 pub mod leases;
@@ -17,6 +18,7 @@ use crate::{agents::pulse, state::App};
 pub fn spawn(app: &App, tasks: &mut JoinSet<()>) {
     tasks.spawn(admins::run(app.clone()));
     tasks.spawn(audit::run(app.clone()));
+    tasks.spawn(backlog::run(app.clone()));
     tasks.spawn(catalog::run(app.clone()));
     tasks.spawn(dispatch::run(app.clone()));
     tasks.spawn(leases::run(app.clone()));

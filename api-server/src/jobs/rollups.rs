@@ -1,16 +1,21 @@
 //! Keeps `tenant_rollups` fresh: a result marks its tenant, the worker takes all marked ones every second.
 //!
 //! The mark is in memory and cheap. What a crash loses is found again in the outbox, which the ingest wrote in its own
-//! transaction: every replica looks there at its start, when notified, and every 5 s.
+//! transaction: every replica looks there at its start, when notified, and every 5 s. Figures are measured and not added up,
+//! so an event that comes twice does no harm.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use futures::{StreamExt, stream};
-use store::{TenantRef, Write, outbox, rollups};
-use uuid::Uuid;
+use store::{
+    TenantRef,
+    outbox::{self, Claim, Outcome, Terms, Turn},
+    rollups,
+};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    error::{Error, Result, chain},
+    error::{Result, chain},
     state::App,
 };
 
@@ -20,20 +25,27 @@ const COALESCE: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Tenants rolled up side by side; each takes one connection.
 const AT_ONCE: usize = 4;
-/// Events of the outbox taken at once.
+/// Tenants without any event measured at once.
 const BATCH: u32 = 1_000;
 /// A tenant where nothing happens is measured again after this: an agent falls silent without any event.
 const STALE_AFTER: Duration = Duration::from_mins(1);
+/// What one tenant may take.
+const LIMIT: Duration = Duration::from_secs(15);
+/// All of a pass end so long before their lease does: what comes after it might be another replica's by then.
+const MARGIN: Duration = Duration::from_secs(10);
 
 /// Works until told to end.
 pub async fn run(app: App) {
     let shutdown = app.shutdown.clone();
     let work = async {
+        let mut turn = Turn::default();
         loop {
-            let passed = pass(&app).await;
+            let passed = pass(&app, &mut turn).await;
             app.metrics.pass("rollups", passed.is_ok());
-            if let Err(error) = passed {
-                tracing::warn!(error = %chain(&error), "rollups cannot be kept");
+            match passed {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(error = %chain(&error), "rollups cannot be kept"),
             }
             app.dirty.gather(COALESCE, SWEEP_EVERY).await;
         }
@@ -41,43 +53,64 @@ pub async fn run(app: App) {
     let _ = shutdown.run_until_cancelled(work).await;
 }
 
-async fn pass(app: &App) -> Result<()> {
-    let mut tenants = app.dirty.take();
+/// Whether there is more to do at once.
+async fn pass(app: &App, turn: &mut Turn) -> Result<bool> {
+    let terms = Terms::default();
+    let until = Instant::now() + terms.lease.saturating_sub(MARGIN);
     let mut tx = app.db.platform().await?;
-    let claimed = outbox::claim(&mut tx, BATCH).await?;
-    tenants.extend(claimed.iter().map(|event| event.tenant.clone()));
-    tenants.extend(rollups::stale(&mut tx, STALE_AFTER, BATCH).await?);
+    let claim = outbox::claim(&mut tx, turn, &terms).await?;
+    let stale = rollups::stale(&mut tx, STALE_AFTER, BATCH).await?;
+    tx.commit().await?;
+    app.metrics.dead_events.inc_by(claim.buried);
+    let mut tenants = app.dirty.take();
+    tenants.extend(claim.events.iter().map(|event| event.tenant.clone()));
+    tenants.extend(stale);
     app.metrics.dirty_rollups.set(i64::try_from(tenants.len()).unwrap_or(i64::MAX));
-    let failed: Vec<(TenantRef, Error)> = stream::iter(tenants)
-        .map(|tenant| async move { refresh(app, &tenant).await.err().map(|error| (tenant, error)) })
+    let undone: HashMap<TenantRef, Outcome> = stream::iter(tenants)
+        .map(|tenant| async move {
+            let outcome = refresh_until(app, &tenant, until).await;
+            (outcome != Outcome::Done).then_some((tenant, outcome))
+        })
         .buffer_unordered(AT_ONCE)
         .filter_map(std::future::ready)
         .collect()
         .await;
-    let has_failed = |event: &outbox::Event| failed.iter().any(|(tenant, _)| *tenant == event.tenant);
-    let (again, done): (Vec<_>, Vec<_>) = claimed.iter().partition(|event| has_failed(event));
-    outbox::done(&mut tx, &ids(&done)).await?;
-    if !again.is_empty() {
-        outbox::retry(&mut tx, &ids(&again), "the rollup failed").await?;
+    settle(app, &claim, &undone).await?;
+    app.metrics.dirty_rollups.set(i64::try_from(undone.len()).unwrap_or(i64::MAX));
+    Ok(claim.has_more)
+}
+
+async fn settle(app: &App, claim: &Claim, undone: &HashMap<TenantRef, Outcome>) -> Result<()> {
+    if claim.events.is_empty() {
+        return Ok(());
     }
+    let outcomes = claim.outcomes(|event| undone.get(&event.tenant).cloned().unwrap_or(Outcome::Done));
+    let mut tx = app.db.platform().await?;
+    let settled = outbox::settle(&mut tx, claim, &outcomes).await?;
     tx.commit().await?;
-    for (tenant, error) in &failed {
-        tracing::warn!(tenant = %tenant.slug, error = %chain(error), "a rollup failed; it is tried again");
+    app.metrics.dead_events.inc_by(settled.dead);
+    if settled.dead > 0 {
+        tracing::error!(events = settled.dead, "events were tried too often and put aside; see /v1/jobs/dead");
     }
-    app.metrics.dirty_rollups.set(i64::try_from(failed.len()).unwrap_or(i64::MAX));
     Ok(())
+}
+
+/// Measures a tenant, within its limit; one whose turn does not come before the end is left as it is.
+async fn refresh_until(app: &App, tenant: &TenantRef, until: Instant) -> Outcome {
+    let now = Instant::now();
+    if now >= until {
+        return Outcome::Untouched;
+    }
+    let failed = match timeout_at(until.min(now + LIMIT), refresh(app, tenant)).await {
+        Ok(Ok(())) => return Outcome::Done,
+        Ok(Err(error)) => chain(&error),
+        Err(_) => format!("the rollup took longer than {} s", LIMIT.as_secs()),
+    };
+    tracing::warn!(tenant = %tenant.slug, error = %failed, "a rollup failed; it is tried again");
+    Outcome::Failed(failed)
 }
 
 async fn refresh(app: &App, tenant: &TenantRef) -> Result<()> {
-    let mut tx = app.db.tenant::<Write>(tenant).await?;
-    let rollup = rollups::measure(&mut tx).await?;
-    tx.commit().await?;
-    let mut tx = app.db.platform().await?;
-    rollups::store(&mut tx, tenant.id, &rollup).await?;
-    tx.commit().await?;
+    rollups::refresh(&app.db, tenant).await?;
     Ok(())
-}
-
-fn ids(events: &[&outbox::Event]) -> Vec<Uuid> {
-    events.iter().map(|event| event.event_id).collect()
 }

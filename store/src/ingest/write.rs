@@ -261,8 +261,8 @@ pub(super) async fn finish(
              UPDATE asset_modules m SET snapshot = u.s FROM unnest($4::text[], $5::text[]) AS u(m, s)
              WHERE m.asset_id = $6 AND m.module = u.m
          ), left_events AS (
-             INSERT INTO shared.outbox (event_id, kind, subject_id, payload)
-             SELECT i, 'run.ingested', r, p FROM unnest($7::uuid[], $1::uuid[], $8::jsonb[]) AS u(i, r, p)
+             INSERT INTO shared.outbox (event_id, kind, aggregate_id, subject_id, payload)
+             SELECT i, 'run.ingested', $6, r, p FROM unnest($7::uuid[], $1::uuid[], $8::jsonb[]) AS u(i, r, p)
          ), audited AS (
              INSERT INTO audit_log (audit_id, actor, action, subject, details)
              SELECT i, $9, 'run.ingested', 'run:' || r, d FROM unnest($10::uuid[], $1::uuid[], $11::jsonb[]) AS u(i, r, d)

@@ -7,6 +7,7 @@ mod agents;
 mod archive;
 mod attacks;
 mod crossing;
+mod dead_letters;
 mod fixture;
 mod idle;
 mod kubernetes;

@@ -1,11 +1,11 @@
-//! Jobs and events: handed out once, given back when a lease runs out, seen by nobody else's tenant.
+//! Jobs: handed out once, given back when a lease runs out, seen by nobody else's tenant.
 
 use std::time::Duration;
 
 use catalog::module::Profile;
 use futures::StreamExt as _;
 use store::jobs::{self, NewJob};
-use store::{Write, outbox};
+use store::Write;
 use uuid::Uuid;
 
 use crate::installation::Installation;
@@ -76,31 +76,5 @@ async fn the_operator_enqueues_for_a_tenant_by_name() -> anyhow::Result<()> {
     let leased = jobs::lease(&mut tx, agent, 10, Duration::from_mins(1)).await?;
     assert_eq!(leased.len(), 1);
     assert_eq!((leased[0].run_id, leased[0].profile), (job.run_id, Profile::DeepScan));
-    Ok(())
-}
-
-#[tokio::test]
-async fn events_are_claimed_once_and_come_back_when_they_failed() -> anyhow::Result<()> {
-    let installation = Installation::start().await?;
-    let tenant = installation.tenant("alpha").await?;
-    let mut tx = installation.api.tenant::<Write>(&tenant).await?;
-    let event = outbox::NewEvent { kind: "x".to_owned(), subject_id: None, payload: serde_json::json!({"n": 1}) };
-    outbox::append(&mut tx, &[event.clone(), event]).await?;
-    tx.commit().await?;
-    let mut first = installation.api.platform().await?;
-    let claimed = outbox::claim(&mut first, 10).await?;
-    assert_eq!(claimed.len(), 2);
-    assert_eq!(claimed[0].tenant, tenant);
-    let mut second = installation.api.platform().await?;
-    assert!(outbox::claim(&mut second, 10).await?.is_empty(), "they are the first one's");
-    second.commit().await?;
-    outbox::done(&mut first, &[claimed[0].event_id]).await?;
-    outbox::retry(&mut first, &[claimed[1].event_id], "no").await?;
-    first.commit().await?;
-    installation.admin("UPDATE shared.outbox SET not_before = now()").await?;
-    let mut third = installation.api.platform().await?;
-    let again = outbox::claim(&mut third, 10).await?;
-    assert_eq!(again.len(), 1);
-    assert_eq!((again[0].event_id, again[0].attempts), (claimed[1].event_id, 1));
     Ok(())
 }

@@ -10,6 +10,7 @@ mod isolation;
 mod jobs;
 mod lifecycle;
 mod lists;
+mod outbox;
 mod pool;
 mod provisioning;
 mod retention;
