@@ -34,6 +34,11 @@ path "transit/keys/audit-*" {
   capabilities = ["create", "read", "update", "delete"]
 }
 
+# Checkpoints of audit logs are signed with it; the key itself cannot be read.
+path "transit/sign/audit-*" {
+  capabilities = ["update"]
+}
+
 path "pki/roles/tenant-*" {
   capabilities = ["create", "read", "update", "delete"]
 }

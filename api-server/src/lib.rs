@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agents;
+pub mod audit_key;
 pub mod auth;
 pub mod config;
 pub mod dead_letters;

@@ -41,7 +41,7 @@ CREATE INDEX retention_runs_tenant_id ON shared.retention_runs (tenant_id, start
 CREATE UNIQUE INDEX retention_runs_running ON shared.retention_runs (tenant_id) WHERE state = 'running';
 GRANT SELECT, INSERT, UPDATE, DELETE ON shared.retention_runs TO tenantra_api;
 
--- A checkpoint behind which the log begins: the rows up to it were cut.
+-- A checkpoint behind which the log begins: the rows up to it were cut. One that was a look before is signed anew.
 ALTER TABLE shared.audit_checkpoints ADD COLUMN IF NOT EXISTS is_cut boolean NOT NULL DEFAULT false;
 
 -- Cuts the front of a tenant's audit log: rows of the chain up to `up_to`, at most `most`, none that is as young as
@@ -99,7 +99,8 @@ BEGIN
     END IF;
     EXECUTE 'DELETE FROM ' || log || ' l WHERE l.sequence <= $1' USING place;
     INSERT INTO shared.audit_checkpoints AS kept (tenant_id, sequence, head, kept_rows, is_cut) VALUES (tenant, place, link, 0, true)
-        ON CONFLICT (tenant_id, sequence) DO UPDATE SET is_cut = true WHERE kept.head = excluded.head;
+        ON CONFLICT (tenant_id, sequence) DO UPDATE SET is_cut = true, kept_rows = 0, created_at = now(), signature = NULL, key_version = NULL, signed_at = NULL
+        WHERE kept.head = excluded.head;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'row % of the audit log is not the one that a checkpoint saw there, and such a chain is not cut', place
             USING ERRCODE = 'TN005';

@@ -1,5 +1,5 @@
--- Events of the outbox: in order for each aggregate, leased to one worker at a time, put aside after too many tries. Runs
--- as tenantra_owner.
+-- Events of the outbox: in order for each aggregate, leased to one worker at a time, put aside after too many tries.
+-- Signatures of audit checkpoints. Runs as tenantra_owner.
 
 ALTER TABLE shared.outbox
     -- The order in which events were written. Writers of one aggregate come one after the other, by its own lock.
@@ -95,3 +95,20 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION shared.outbox_lanes(name, bigint, integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION shared.outbox_lanes(name, bigint, integer, integer) TO tenantra_api;
+
+-- What the operator signed, and with which version of the tenant's key. The API reads and never writes them.
+ALTER TABLE shared.audit_checkpoints
+    ADD COLUMN signature   bytea CHECK (length(signature) = 64),
+    ADD COLUMN key_version integer CHECK (key_version > 0),
+    ADD COLUMN signed_at   timestamptz,
+    ADD CONSTRAINT audit_checkpoints_signed CHECK (num_nulls(signature, key_version, signed_at) IN (0, 3));
+CREATE INDEX audit_checkpoints_unsigned ON shared.audit_checkpoints (tenant_id, sequence) WHERE signature IS NULL;
+
+CREATE TABLE shared.audit_keys (
+    tenant_id   uuid NOT NULL REFERENCES shared.tenants,
+    key_version integer NOT NULL CHECK (key_version > 0),
+    public_key  bytea NOT NULL CHECK (length(public_key) = 32),
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, key_version)
+);
+GRANT SELECT ON shared.audit_keys TO tenantra_api;

@@ -7,6 +7,7 @@
 #![recursion_limit = "256"]
 
 pub mod alert;
+pub mod audit;
 pub mod cloud;
 pub mod names;
 pub mod provision;

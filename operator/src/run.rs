@@ -36,7 +36,7 @@ use crate::systems::openbao::{self, OpenBao};
 use crate::tenant::observe::{Registry, bounded};
 use crate::tenant::validate::Installation;
 use crate::tenant::{Context, on_error, purge, reconcile};
-use crate::{alert, cloud, runtime, satellite, schedule};
+use crate::{alert, audit, cloud, runtime, satellite, schedule};
 use crds::tenant::Tenant;
 
 /// How often the figures of all tenants are read: one statement.
@@ -308,6 +308,7 @@ async fn lead_on(tasks: &mut JoinSet<()>, config: &Config, ctx: &Arc<Context>, t
     });
     if let Some(bao) = ctx.systems.bao.clone() {
         tasks.spawn(prepare_openbao(bao.clone()));
+        tasks.spawn(audit::run(ctx.clone()));
         let ctx = ctx.clone();
         tasks.spawn(async move { ctx.lanes.probe(System::OpenBao, || async { bao.ping().await.is_ok() }).await });
     }

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+use crate::audit_sign::{self, Checked, Keys};
 use crate::error::Result;
 use crate::names::TenantRef;
 use crate::pool::OwnerDb;
@@ -83,6 +84,16 @@ pub struct Checkpoint {
     pub head: Vec<u8>,
     /// Whether retention cut the log behind it: the rows up to it are gone, and the chain begins with the next.
     pub is_cut: bool,
+    /// How many rows the log had then.
+    pub kept_rows: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Ed25519 over [`crate::audit_sign::message`]; none until it is signed.
+    pub signature: Option<Vec<u8>>,
+    /// Which version of the tenant's key signed it.
+    pub key_version: Option<i32>,
+    /// When, by the signer's clock.
+    pub signed_at: Option<DateTime<Utc>>,
 }
 
 /// Where a chain is broken first.
@@ -107,10 +118,28 @@ pub struct Verified {
     pub cut: Option<i64>,
     /// Checkpoints that the rows were held against.
     pub checkpoints: u64,
+    /// Checkpoints whose signature holds.
+    pub signed: u64,
+    /// Checkpoints that wait for their signature.
+    pub unsigned: u64,
     /// Rows that wait for their place.
     pub waiting: u64,
     /// Where it is broken first; none if it is whole.
     pub broken: Option<Broken>,
+}
+
+impl Verified {
+    /// With what the checkpoints' signatures say. A checkpoint that was changed says nothing about the row that it names.
+    fn with(mut self, signatures: Checked) -> Self {
+        let Checked { signed, unsigned, fault } = signatures;
+        (self.signed, self.unsigned) = (signed, unsigned);
+        if let Some(fault) = fault
+            && self.broken.as_ref().is_none_or(|broken| fault.sequence <= broken.sequence)
+        {
+            self.broken = Some(fault);
+        }
+        self
+    }
 }
 
 /// Checks the rows of a chain as they come, in order.
@@ -189,24 +218,46 @@ impl Verifier {
     }
 }
 
+/// Where the public keys come from that checkpoints are held against.
+#[derive(Debug, Clone, Copy)]
+pub enum Trust<'a> {
+    /// The database: for everything but what is done by somebody who can write there.
+    Stored,
+    /// Somebody who exported them before.
+    Keys(&'a Keys),
+}
+
 /// Checks the chain of a tenant, as the owner of its schema, from one snapshot. Rows are read as they are checked.
 pub async fn verify(db: &OwnerDb, tenant: &TenantRef) -> Result<Verified> {
+    verify_with(db, tenant, Trust::Stored).await
+}
+
+/// The same, with the public keys of whoever is trusted.
+pub async fn verify_with(db: &OwnerDb, tenant: &TenantRef, trust: Trust<'_>) -> Result<Verified> {
     let schema = tenant.schema();
     let mut tx = db.begin().await?;
     sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(tx.connection()?).await?;
-    let checkpoints = sqlx::query_as(
-        "SELECT sequence, head, is_cut FROM shared.audit_checkpoints WHERE tenant_id = $1 ORDER BY sequence",
+    let checkpoints: Vec<Checkpoint> = sqlx::query_as(
+        "SELECT sequence, head, is_cut, kept_rows, created_at, signature, key_version, signed_at
+         FROM shared.audit_checkpoints WHERE tenant_id = $1 ORDER BY sequence",
     )
     .bind(tenant.id)
     .fetch_all(tx.connection()?)
     .await?;
+    let signatures = match trust {
+        Trust::Stored => {
+            let keys = audit_sign::keys(&mut tx, tenant.id).await?;
+            audit_sign::check(tenant.id, &checkpoints, &keys, Utc::now())
+        }
+        Trust::Keys(keys) => audit_sign::check(tenant.id, &checkpoints, keys, Utc::now()),
+    };
     let mut verifier = Verifier::new(checkpoints);
     let log = format!("{schema}.audit_log");
     let is_there: bool =
         sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(&log).fetch_one(tx.connection()?).await?;
     if !is_there {
         tx.rollback().await?;
-        return Ok(verifier.finish(0));
+        return Ok(verifier.finish(0).with(signatures));
     }
     let rows = format!(
         "SELECT sequence, hash, audit_id, actor, action, subject, details::text AS details, created_at
@@ -220,7 +271,7 @@ pub async fn verify(db: &OwnerDb, tenant: &TenantRef) -> Result<Verified> {
     let waiting = format!("SELECT count(*) FROM {log} WHERE sequence IS NULL");
     let waiting: i64 = sqlx::query_scalar(AssertSqlSafe(waiting)).fetch_one(tx.connection()?).await?;
     tx.rollback().await?;
-    Ok(verifier.finish(waiting.unsigned_abs()))
+    Ok(verifier.finish(waiting.unsigned_abs()).with(signatures))
 }
 
 #[cfg(test)]
@@ -248,7 +299,16 @@ mod tests {
     }
 
     fn at(row: &ChainedRow) -> Checkpoint {
-        Checkpoint { sequence: row.sequence, head: row.hash.clone(), is_cut: false }
+        Checkpoint {
+            sequence: row.sequence,
+            head: row.hash.clone(),
+            is_cut: false,
+            kept_rows: row.sequence,
+            created_at: row.created_at,
+            signature: None,
+            key_version: None,
+            signed_at: None,
+        }
     }
 
     fn cut_at(row: &ChainedRow) -> Checkpoint {

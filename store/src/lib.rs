@@ -9,6 +9,7 @@ pub mod agents;
 pub mod assets;
 pub mod audit;
 pub mod audit_chain;
+pub mod audit_sign;
 mod bootstrap;
 pub mod checks;
 pub mod credentials;

@@ -22,7 +22,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    agents, auth, dead_letters,
+    agents, audit_key, auth, dead_letters,
     error::Error,
     events,
     http::{body::LIMIT_BYTES, etag, openapi, security, timeout, trace, ui},
@@ -42,6 +42,7 @@ pub fn v1() -> OpenApiRouter<App> {
         .merge(results::router())
         .merge(retention::routes::router())
         .merge(dead_letters::router())
+        .merge(audit_key::router())
         .routes(routes!(events::stream_events))
         .routes(routes!(system::version))
 }

@@ -161,12 +161,17 @@ impl Paths {
             policy_name,
             marker: format!("{}/.tenantra", folder(mounts, slug)),
             wrapping_key: format!("{}/keys/tenant-{slug}", mounts.transit),
-            signing_key: format!("{}/keys/audit-{slug}", mounts.transit),
+            signing_key: format!("{}/keys/{}", mounts.transit, audit_key(slug)),
             token_role: format!("auth/token/roles/tenant_{slug}"),
             kubernetes_role: format!("auth/{}/role/tenant-{slug}", mounts.kubernetes),
             pki_role: format!("{}/roles/tenant-{slug}", mounts.pki),
         }
     }
+}
+
+/// The name of the key that signs the checkpoints of the tenant's audit log.
+pub fn audit_key(slug: &Slug) -> String {
+    format!("audit-{slug}")
 }
 
 fn folder(mounts: &Mounts, slug: &Slug) -> String {

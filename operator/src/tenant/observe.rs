@@ -179,7 +179,11 @@ pub async fn audit_in(
 
 /// A piece of work on Postgres within its limit and under its breaker.
 pub async fn bounded<T>(gate: &Gate, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let system = System::Postgres;
+    within(System::Postgres, gate, work).await
+}
+
+/// A piece of work on a system within its limit and under its breaker.
+pub async fn within<T>(system: System, gate: &Gate, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let Some(_slot) = gate.enter().await else { return Err(Error::Resting { system }) };
     let done = timeout(system.limit(), work).await.unwrap_or(Err(Error::TimedOut { system }));
     match &done {

@@ -91,6 +91,11 @@ impl Stage {
         OwnerDb::connect(&self.owner_url(), &PoolOptions::named("tests")).unwrap()
     }
 
+    /// Postgres as the API uses it.
+    pub fn api_url(&self) -> String {
+        self.database("tenantra_api", "api")
+    }
+
     /// Brings a module of the catalog, as `tenantra db migrate` does.
     pub async fn bring(&self, entry: &Entry) {
         let db = self.owner();
