@@ -44,6 +44,7 @@ pub mod sessions;
 pub mod tenants;
 mod tx;
 pub mod users;
+pub mod verify;
 
 pub use bootstrap::{Bootstrap, Warnings, bootstrap};
 pub use error::{Error, Result};

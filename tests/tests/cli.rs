@@ -167,6 +167,15 @@ async fn a_database_is_made_migrated_and_told_about() {
     let table = database.db(&["status"]).await.ended(0).out;
     assert!(table.lines().next().unwrap().starts_with("SCHEMA"), "{table}");
     assert!(table.lines().any(|row| row.starts_with("tenant_acme") && row.contains("current")), "{table}");
+
+    let whole = database.db(&["verify", "-o", "json"]).await.ended(0).json();
+    assert_eq!(whole, json!({ "tenants": 2, "faults": [] }));
+    assert!(database.db(&["verify"]).await.ended(0).out.contains("2 tenants"));
+    database.sql("GRANT SELECT ON shared.users TO tenantra_tenant").await;
+    let told = database.db(&["verify"]).await.ended(1).out;
+    assert!(told.contains("REVOKE SELECT ON shared.users FROM tenantra_tenant"), "{told}");
+    let keys = run(&["audit", "key", "acme", "-o", "json"], &[("TENA_DB_OWNER_URL", &database.owner_url)], "").await;
+    assert_eq!(keys.ended(0).json()[0]["keys"], json!([]), "nothing was signed yet");
 }
 
 #[tokio::test(flavor = "multi_thread")]

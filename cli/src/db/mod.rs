@@ -4,6 +4,7 @@ mod bootstrap;
 mod migrate;
 pub mod postgres;
 mod status;
+mod verify;
 
 use clap::Subcommand;
 
@@ -34,6 +35,12 @@ pub enum Db {
     /// Show the version of every schema
     #[command(after_help = OWNER_HELP)]
     Status(status::Status),
+    /// Look for what isolates tenants and is not as it should be; ends with status 1 if something is
+    ///
+    /// Checks roles, grants, row-level security, owners and marks of schemas, versions, indexes that are not valid, and the
+    /// counts of tables and indexes, of the installation and of every tenant. Changes nothing; each line says what to do.
+    #[command(after_help = OWNER_HELP)]
+    Verify(verify::Verify),
 }
 
 /// Runs it.
@@ -42,5 +49,6 @@ pub async fn run(command: Db, format: Format) -> Result<Outcome, Error> {
         Db::Bootstrap(arguments) => bootstrap::run(arguments, format).await,
         Db::Migrate(arguments) => migrate::run(arguments, format).await,
         Db::Status(arguments) => status::run(arguments, format).await,
+        Db::Verify(arguments) => verify::run(arguments, format).await,
     }
 }

@@ -95,6 +95,9 @@ impl Error {
                 ("PostgresUnavailable", Class::Silent)
             }
             Self::Postgres(StoreError::Migration { .. }) => ("MigrationFailed", Class::Transient),
+            Self::Postgres(StoreError::ChangedMigration { .. }) => ("MigrationChanged", Class::Stalled),
+            Self::Postgres(StoreError::UnknownMigration { .. }) => ("SchemaNewer", Class::Stalled),
+            Self::Postgres(StoreError::Busy(_)) => ("MigrationRunning", Class::Transient),
             Self::Postgres(_) => ("PostgresRefused", Class::Transient),
             Self::OpenBao(openbao::Error::Silent { .. }) => ("OpenBaoUnavailable", Class::Silent),
             Self::OpenBao(_) => ("OpenBaoRefused", Class::Transient),

@@ -17,3 +17,4 @@ mod retention;
 mod snapshots;
 mod together;
 mod transactions;
+mod verify;
