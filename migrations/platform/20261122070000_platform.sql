@@ -1,5 +1,5 @@
 -- Events of the outbox: in order for each aggregate, leased to one worker at a time, put aside after too many tries.
--- Signatures of audit checkpoints. Runs as tenantra_owner.
+-- Jobs that ended are forgotten. Signatures of audit checkpoints. Runs as tenantra_owner.
 
 ALTER TABLE shared.outbox
     -- The order in which events were written. Writers of one aggregate come one after the other, by its own lock.
@@ -95,6 +95,9 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION shared.outbox_lanes(name, bigint, integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION shared.outbox_lanes(name, bigint, integer, integer) TO tenantra_api;
+
+-- Jobs that ended are forgotten after a week.
+CREATE INDEX jobs_finished ON shared.jobs (finished_at) WHERE finished_at IS NOT NULL;
 
 -- What the operator signed, and with which version of the tenant's key. The API reads and never writes them.
 ALTER TABLE shared.audit_checkpoints

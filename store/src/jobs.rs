@@ -268,6 +268,30 @@ pub async fn cancel_agent(tx: &mut TenantTx<Write>, agent_id: Uuid) -> Result<u6
     Ok(done.rows_affected())
 }
 
+/// Ends the queued jobs of an agent's earlier enrolment: those of the next one take their place, so that an agent which
+/// enrols again and again has one baseline in its queue and not as many.
+pub async fn supersede_enrolment(tx: &mut TenantTx<Write>, agent_id: Uuid) -> Result<u64> {
+    let done = sqlx::query(
+        "UPDATE shared.jobs SET state = 'failed', finished_at = now(), last_error = 'the agent enrolled again'
+         WHERE agent_id = $1 AND state = 'queued' AND cause = 'enrolled'",
+    )
+    .bind(agent_id)
+    .execute(tx.connection()?)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Deletes jobs that ended more than a week ago, 10,000 at most.
+pub async fn sweep(tx: &mut PlatformTx) -> Result<u64> {
+    let swept = sqlx::query(
+        "DELETE FROM shared.jobs WHERE job_id IN (SELECT job_id FROM shared.jobs
+         WHERE finished_at < now() - interval '7 days' ORDER BY finished_at LIMIT 10000)",
+    )
+    .execute(tx.connection()?)
+    .await?;
+    Ok(swept.rows_affected())
+}
+
 /// Agents that have a due job, the longest waiting first. For a replica that wakes the polls it holds.
 pub async fn agents_with_due(tx: &mut PlatformTx, max: u32) -> Result<Vec<Uuid>> {
     Ok(sqlx::query_scalar(

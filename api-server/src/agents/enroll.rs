@@ -179,6 +179,9 @@ async fn enrol(app: &App, right: Right, host: &AdminEnrollRequest, key: &[u8; 32
             NewJob::now(enrolled.agent_id, &module.slug, &version, module.profile, "enrolled")
         })
         .collect();
+    if !enrolled.is_new {
+        store::jobs::supersede_enrolment(&mut tx, enrolled.agent_id).await?;
+    }
     if let Err(error) = store::jobs::enqueue(&mut tx, &first_jobs).await {
         return Err(match error {
             // Retired since the catalog was read here.

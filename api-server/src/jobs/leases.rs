@@ -1,4 +1,4 @@
-//! Gives jobs back whose agent was lost, and counts what waits.
+//! Gives jobs back whose agent was lost, counts what waits, and forgets what ended long ago.
 
 use std::time::Duration;
 
@@ -25,7 +25,11 @@ async fn pass(app: &App) -> Result<()> {
     let mut tx = app.db.platform().await?;
     let (queued, failed) = store::jobs::reclaim_expired(&mut tx).await?;
     let depth = store::jobs::depth(&mut tx).await?;
+    let swept = store::jobs::sweep(&mut tx).await?;
     tx.commit().await?;
+    if swept > 0 {
+        tracing::debug!(swept, "jobs that ended a week ago are forgotten");
+    }
     app.metrics.queued_jobs.set(depth.queued);
     app.metrics.leased_jobs.set(depth.leased);
     if queued + failed > 0 {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use catalog::module::Profile;
 use futures::StreamExt as _;
-use store::jobs::{self, NewJob};
 use store::Write;
+use store::jobs::{self, NewJob};
 use uuid::Uuid;
 
 use crate::installation::Installation;
@@ -76,5 +76,39 @@ async fn the_operator_enqueues_for_a_tenant_by_name() -> anyhow::Result<()> {
     let leased = jobs::lease(&mut tx, agent, 10, Duration::from_mins(1)).await?;
     assert_eq!(leased.len(), 1);
     assert_eq!((leased[0].run_id, leased[0].profile), (job.run_id, Profile::DeepScan));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_enrols_again_has_one_baseline_and_jobs_that_ended_are_forgotten_after_a_week()
+-> anyhow::Result<()> {
+    let installation = Installation::start().await?;
+    let tenant = installation.tenant("alpha").await?;
+    installation.module("m").await?;
+    let agent = Uuid::now_v7();
+    let job = |cause| NewJob::now(agent, "m", "1.0.0", Profile::BaselineFast, cause);
+    let mut tx = installation.api.tenant::<Write>(&tenant).await?;
+    jobs::enqueue(&mut tx, &[job("enrolled"), job("enrolled"), job("schedule:nightly")]).await?;
+    tx.commit().await?;
+    let mut tx = installation.api.tenant::<Write>(&tenant).await?;
+    let held = jobs::lease(&mut tx, agent, 1, Duration::from_mins(1)).await?;
+    assert_eq!(held.len(), 1);
+    assert_eq!(jobs::supersede_enrolment(&mut tx, agent).await?, 1, "neither what runs nor what was queued otherwise");
+    assert_eq!(jobs::supersede_enrolment(&mut tx, Uuid::now_v7()).await?, 0);
+    jobs::enqueue(&mut tx, &[job("enrolled")]).await?;
+    tx.commit().await?;
+    let mut tx = installation.api.tenant::<Write>(&tenant).await?;
+    let queued = jobs::lease(&mut tx, agent, 10, Duration::from_mins(1)).await?;
+    assert_eq!(queued.len(), 2);
+    jobs::finish(&mut tx, agent, &[held[0].run_id]).await?;
+    tx.commit().await?;
+    let mut tx = installation.api.platform().await?;
+    assert_eq!(jobs::sweep(&mut tx).await?, 0);
+    tx.commit().await?;
+    installation.admin("UPDATE shared.jobs SET finished_at = finished_at - interval '8 days'").await?;
+    let mut tx = installation.api.platform().await?;
+    assert_eq!(jobs::sweep(&mut tx).await?, 2);
+    tx.commit().await?;
+    assert_eq!(installation.number("SELECT count(*) FROM shared.jobs").await?, 2);
     Ok(())
 }
