@@ -164,7 +164,7 @@ mod tests {
         for wrong in ["", "vault:v1", "vault:1:AAEC", "vault:vx:AAEC", "vault:v1:%"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
-        let key = BASE64_STANDARD.encode([7; 32]);
+        let key = BASE64_STANDARD.encode([7_u8; 32]);
         let answer = json!({ "data": { "keys": {
             "1": { "public_key": key }, "2": { "public_key": "AAEC" }, "x": { "public_key": key }, "3": 1_700_000_000,
         } } });

@@ -74,11 +74,8 @@ pub async fn verify(db: &OwnerDb) -> Result<Report> {
     for check in checks::SCHEMAS {
         faults.extend(rows(sqlx::query_as(*check).fetch_all(tx.connection()?).await?));
     }
-    let too_many: Vec<(Option<String>, String)> = sqlx::query_as(checks::COUNTS)
-        .bind(MAX_TABLES)
-        .bind(MAX_INDEXES)
-        .fetch_all(tx.connection()?)
-        .await?;
+    let too_many: Vec<(Option<String>, String)> =
+        sqlx::query_as(checks::COUNTS).bind(MAX_TABLES).bind(MAX_INDEXES).fetch_all(tx.connection()?).await?;
     faults.extend(rows(too_many));
     let known = tenants::list(&mut tx).await?;
     tx.rollback().await?;

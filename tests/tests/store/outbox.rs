@@ -143,7 +143,7 @@ async fn many_workers_at_once_never_reorder_an_aggregate_and_lose_or_double_noth
     tokio::time::timeout(Duration::from_mins(2), all).await??;
     let log = log.lock().await;
     assert_eq!(log.len(), tenants.len() * usize::try_from(AGGREGATES)?);
-    for (aggregate, numbers) in log.iter() {
+    for (aggregate, numbers) in &*log {
         assert_eq!(*numbers, (0..EVENTS).collect::<Vec<_>>(), "{aggregate:?}");
     }
     assert_eq!(installation.number("SELECT count(*) FROM shared.outbox WHERE done_at IS NULL").await?, 0);
