@@ -89,7 +89,7 @@ pub async fn append(tx: &mut TenantTx<Write>, events: &[NewEvent]) -> Result<()>
 /// How much a worker takes at once, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// Aggregates in all.
+    /// Aggregates in all; each takes an advisory lock for the time of the claim.
     pub aggregates: u32,
     /// Aggregates of one tenant: the others' turn comes however many it has.
     pub aggregates_of_tenant: u32,
@@ -102,7 +102,7 @@ pub struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { aggregates: 512, aggregates_of_tenant: 128, events_of_aggregate: 16, lease: Duration::from_mins(1) }
+        Self { aggregates: 256, aggregates_of_tenant: 128, events_of_aggregate: 16, lease: Duration::from_mins(1) }
     }
 }
 
