@@ -43,8 +43,8 @@ pub async fn run(ctx: Arc<Context>) {
 struct Signer {
     /// The last tenant of the pass before, if that one did not come to the end.
     after: Uuid,
-    /// The last row that a signed checkpoint of each tenant saw.
-    signed: HashMap<Uuid, i64>,
+    /// The last row that a signed checkpoint of each tenant saw, looks and cuts apart: both only ever go forward.
+    signed: HashMap<(Uuid, bool), i64>,
 }
 
 impl Signer {
@@ -77,9 +77,11 @@ impl Signer {
     /// Signs checkpoints of one tenant.
     async fn sign(&mut self, ctx: &Context, bao: &OpenBao, due: &[Unsigned]) -> Result<(), Error> {
         let Some(tenant) = due.first().map(|one| &one.tenant) else { return Ok(()) };
-        let last = self.signed.get(&tenant.id).copied().unwrap_or_default();
-        let (again, new): (Vec<&Unsigned>, Vec<&Unsigned>) =
-            due.iter().partition(|one| one.checkpoint.sequence <= last);
+        let is_again = |one: &&Unsigned| {
+            let checkpoint = &one.checkpoint;
+            self.signed.get(&(tenant.id, checkpoint.is_cut)).is_some_and(|last| checkpoint.sequence <= *last)
+        };
+        let (again, new): (Vec<&Unsigned>, Vec<&Unsigned>) = due.iter().partition(is_again);
         if let Some(again) = again.first() {
             let row = again.checkpoint.sequence;
             tracing::error!(tenant = %tenant.slug, row, "an audit checkpoint lost its signature and is not signed again");
@@ -97,9 +99,11 @@ impl Signer {
             Ok(kept)
         };
         let kept = bounded(ctx.lanes.gate(System::Postgres), write).await?;
+        for Signed { checkpoint, .. } in &signatures {
+            self.signed.insert((tenant.id, checkpoint.is_cut), checkpoint.sequence);
+        }
         if let Some(one) = signatures.last() {
             let (row, version) = (one.checkpoint.sequence, one.key_version);
-            self.signed.insert(tenant.id, row);
             // The log lies elsewhere than the database: what was signed can be read there too.
             tracing::info!(tenant = %tenant.slug, row, version, kept, "audit checkpoints were signed");
         }

@@ -108,6 +108,7 @@ async fn checkpoints_are_signed_and_one_that_a_superuser_changed_is_found() {
     for (change, sequence) in [
         ("head = sha256('x')", 4),
         ("kept_rows = 3", 4),
+        ("is_cut = true", 4),
         ("signature = NULL, key_version = NULL, signed_at = NULL", 4),
         ("signed_at = signed_at - interval '1 second'", 4),
         ("created_at = created_at - interval '1 hour'", 4),
@@ -120,7 +121,7 @@ async fn checkpoints_are_signed_and_one_that_a_superuser_changed_is_found() {
         assert_eq!(verify(&stage, &acme, Trust::Stored).await.broken.map(|broken| broken.sequence), Some(sequence));
         stage
             .sql(
-                "UPDATE shared.audit_checkpoints c SET head = k.head, kept_rows = k.kept_rows, created_at = k.created_at,
+                "UPDATE shared.audit_checkpoints c SET head = k.head, is_cut = k.is_cut, kept_rows = k.kept_rows, created_at = k.created_at,
                      signature = k.signature, key_version = k.key_version, signed_at = k.signed_at
                  FROM public.kept k WHERE k.tenant_id = c.tenant_id AND k.sequence = c.sequence",
             )
