@@ -119,6 +119,11 @@ pub async fn enroll(tx: &mut TenantTx<Write>, enrollment: &Enrollment) -> Result
     .bind(Json(labels))
     .fetch_one(tx.connection()?)
     .await?;
+    // Labels decide which waivers hold on the asset.
+    sqlx::query("UPDATE asset_scores SET revision = revision + 1 WHERE asset_id = $1")
+        .bind(asset_id)
+        .execute(tx.connection()?)
+        .await?;
     // The asset's row is locked by the upsert, so two enrolments of one host come here one after the other.
     if *source == Source::EnrollmentToken {
         let is_node: bool = sqlx::query_scalar(

@@ -23,6 +23,8 @@ pub struct CheckState {
     pub severity: String,
     /// `pass`, `fail`, `not_applicable`, `error`.
     pub verdict: String,
+    /// It fails, and a waiver covers it.
+    pub is_waived: bool,
     /// Why, where the verdict alone does not say it.
     pub message: Option<String>,
     /// Since when.
@@ -52,8 +54,8 @@ pub async fn list<M: Mode>(
     let verdict = verdict.map(catalog::envelope::Verdict::as_str);
     let place = start.place();
     let items = sqlx::query_as(
-        "SELECT s.module, s.module_version, s.check_id, COALESCE(c.title, s.check_id) AS title, s.severity, s.verdict, s.message,
-             s.changed_at
+        "SELECT s.module, s.module_version, s.check_id, COALESCE(c.title, s.check_id) AS title, s.severity, s.verdict, s.is_waived,
+             s.message, s.changed_at
          FROM check_states s LEFT JOIN shared.checks c
              ON c.module = s.module AND c.version = s.module_version AND c.check_id = s.check_id
          WHERE s.asset_id = $1 AND ($2::text IS NULL OR s.verdict = $2)
@@ -69,8 +71,8 @@ pub async fn list<M: Mode>(
     .await?;
     // Kept numbers: an asset without a score has no checks.
     let kept: Option<i32> = sqlx::query_scalar(
-        "SELECT COALESCE(CASE $2 WHEN 'pass' THEN passed WHEN 'fail' THEN failed WHEN 'not_applicable' THEN not_applicable
-             WHEN 'error' THEN error ELSE passed + failed + not_applicable + error END, 0)
+        "SELECT COALESCE(CASE $2 WHEN 'pass' THEN passed WHEN 'fail' THEN failed + waived WHEN 'not_applicable' THEN not_applicable
+             WHEN 'error' THEN error ELSE passed + failed + waived + not_applicable + error END, 0)
          FROM assets a LEFT JOIN asset_scores s USING (asset_id) WHERE a.asset_id = $1",
     )
     .bind(asset_id)

@@ -12,6 +12,7 @@ pub mod audit_chain;
 pub mod audit_sign;
 mod bootstrap;
 pub mod checks;
+pub mod compliance;
 pub mod credentials;
 pub mod enrollment;
 mod error;
@@ -45,6 +46,7 @@ pub mod tenants;
 mod tx;
 pub mod users;
 pub mod verify;
+pub mod waivers;
 
 pub use bootstrap::{Bootstrap, Warnings, bootstrap};
 pub use error::{Error, Result};

@@ -177,11 +177,12 @@ fn tenant_rollup(row: &sqlx::postgres::PgRow) -> Result<TenantRollup> {
     })
 }
 
-/// Served tenants whose figures are older than `age` (an agent falls silent without any event), the oldest first.
+/// Served tenants whose figures are older than `age` (an agent falls silent without any event), or where a waiver has begun or
+/// ended since, the oldest first.
 pub async fn stale(tx: &mut PlatformTx, age: Duration, max: u32) -> Result<Vec<TenantRef>> {
     let rows: Vec<(String, Uuid)> = sqlx::query_as(
         "SELECT t.slug, t.tenant_id FROM shared.tenants t JOIN shared.tenant_rollups r USING (tenant_id)
-         WHERE t.state IN ('active', 'suspended') AND r.refreshed_at < now() - make_interval(secs => $1)
+         WHERE t.state IN ('active', 'suspended') AND (r.refreshed_at < now() - make_interval(secs => $1) OR r.due_at <= now())
          ORDER BY r.refreshed_at LIMIT $2",
     )
     .bind(age.as_secs_f64())

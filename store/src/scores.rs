@@ -1,4 +1,5 @@
-//! Scores: the tenant's and each framework's, the trend, and the recompute that the kept sums are held against.
+//! Scores of the tenant and of each asset: the trend, and the recompute that the kept sums are held against. Those of
+//! frameworks are in [`crate::compliance`].
 
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -110,12 +111,14 @@ pub struct Difference {
 const RECOMPUTED: &str = "SELECT a.asset_id,
     COALESCE(c.passed_weight, 0) AS passed_weight, COALESCE(c.assessed_weight, 0) AS assessed_weight,
     COALESCE(c.passed, 0) AS passed, COALESCE(c.failed, 0) AS failed, COALESCE(c.not_applicable, 0) AS not_applicable,
-    COALESCE(c.error, 0) AS error, COALESCE(f.critical, 0) AS open_critical, COALESCE(f.high, 0) AS open_high,
+    COALESCE(c.error, 0) AS error, COALESCE(c.waived, 0) AS waived, COALESCE(c.waived_weight, 0) AS waived_weight,
+    COALESCE(f.critical, 0) AS open_critical, COALESCE(f.high, 0) AS open_high,
     COALESCE(f.medium, 0) AS open_medium, COALESCE(f.low, 0) AS open_low
     FROM assets a
     LEFT JOIN (SELECT asset_id, COALESCE(sum(weight) FILTER (WHERE verdict = 'pass'), 0) AS passed_weight,
-            COALESCE(sum(weight) FILTER (WHERE verdict IN ('pass', 'fail')), 0) AS assessed_weight,
-            count(*) FILTER (WHERE verdict = 'pass') AS passed, count(*) FILTER (WHERE verdict = 'fail') AS failed,
+            COALESCE(sum(weight) FILTER (WHERE verdict IN ('pass', 'fail') AND NOT is_waived), 0) AS assessed_weight,
+            COALESCE(sum(weight) FILTER (WHERE is_waived), 0) AS waived_weight, count(*) FILTER (WHERE is_waived) AS waived,
+            count(*) FILTER (WHERE verdict = 'pass') AS passed, count(*) FILTER (WHERE verdict = 'fail' AND NOT is_waived) AS failed,
             count(*) FILTER (WHERE verdict = 'not_applicable') AS not_applicable, count(*) FILTER (WHERE verdict = 'error') AS error
         FROM check_states GROUP BY asset_id) c USING (asset_id)
     LEFT JOIN (SELECT asset_id, count(*) FILTER (WHERE severity = 'critical') AS critical,
@@ -140,6 +143,10 @@ macro_rules! row_text {
             $alias,
             ".error, ",
             $alias,
+            ".waived, ",
+            $alias,
+            ".waived_weight, ",
+            $alias,
             ".open_critical, ",
             $alias,
             ".open_high, ",
@@ -155,7 +162,7 @@ macro_rules! row_text {
 pub async fn differences<M: Mode>(tx: &mut TenantTx<M>) -> Result<Vec<Difference>> {
     let statement = format!(
         "SELECT asset_id, {kept} AS kept, {now} AS recomputed FROM ({RECOMPUTED}) r FULL JOIN asset_scores s USING (asset_id)
-         WHERE COALESCE({kept}, '0,0,0,0,0,0,0,0,0,0') <> {now}",
+         WHERE COALESCE({kept}, '0,0,0,0,0,0,0,0,0,0,0,0') <> {now}",
         kept = concat!("CASE WHEN s.updated_at IS NOT NULL THEN ", row_text!("s"), " END"),
         now = row_text!("r"),
     );
@@ -178,7 +185,8 @@ pub async fn reweigh(tx: &mut TenantTx<Write>, weights: &analysis::score::Weight
         return Ok(0);
     }
     let statement = format!(
-        "UPDATE asset_scores s SET passed_weight = r.passed_weight, assessed_weight = r.assessed_weight, updated_at = now(),
+        "UPDATE asset_scores s SET passed_weight = r.passed_weight, assessed_weight = r.assessed_weight,
+             waived_weight = r.waived_weight, revision = s.revision + 1, updated_at = now(),
              score = CASE WHEN r.assessed_weight > 0
                  THEN ((r.passed_weight * 200 + r.assessed_weight) / (r.assessed_weight * 2))::smallint END
          FROM ({RECOMPUTED}) r WHERE r.asset_id = s.asset_id"

@@ -156,6 +156,10 @@ pub async fn apply_all(
         };
         planned.push(Planned { run, facts, plan });
     }
+    let waived = read::waived(connection, place.asset_id, &planned).await?;
+    for Planned { run, plan, .. } in &mut planned {
+        plan.waive(|check| waived.has(&run.envelope.module, check));
+    }
     write::states(connection, place, &planned).await?;
     write::findings(connection, place, &planned).await?;
     write::scores(connection, place, &planned).await?;

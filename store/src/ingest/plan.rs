@@ -21,6 +21,14 @@ pub(super) struct StoredState {
     pub(super) severity: Severity,
     pub(super) weight: u32,
     pub(super) message: Option<String>,
+    /// It fails and was counted as waived.
+    pub(super) is_waived: bool,
+}
+
+impl StoredState {
+    fn weighed(&self) -> Weighed {
+        Weighed { verdict: verdict_of(self.verdict).under(self.is_waived), weight: self.weight }
+    }
 }
 
 /// A finding as it is stored.
@@ -41,9 +49,15 @@ pub(super) struct StateWrite<'a> {
     pub(super) severity: Severity,
     pub(super) weight: u32,
     pub(super) message: Option<&'a str>,
+    /// It fails, and a waiver covers it.
+    pub(super) is_waived: bool,
 }
 
 impl StateWrite<'_> {
+    fn begins_to_fail(&self) -> bool {
+        self.verdict == Verdict::Fail && self.from != Some(Verdict::Fail)
+    }
+
     pub(super) fn is_transition(&self) -> bool {
         is_transition(self.from, Some(self.verdict))
     }
@@ -105,11 +119,27 @@ pub(super) struct Plan<'a> {
     pub(super) opened: Vec<Uuid>,
     pub(super) sums: Sums,
     pub(super) open: OpenCounts,
+    /// Controls may stand otherwise: a verdict, a weight, or the version whose mappings hold has changed.
+    pub(super) moves_standing: bool,
 }
 
 impl Plan<'_> {
     pub(super) fn changes_score(&self) -> bool {
         self.sums != Sums::default() || self.open != OpenCounts::default()
+    }
+
+    /// Checks that fail and did not before.
+    pub(super) fn begin_to_fail(&self) -> impl Iterator<Item = &str> {
+        self.states.iter().filter(|state| state.begins_to_fail()).map(|state| state.check)
+    }
+
+    /// Counts those of them that are waived as such.
+    pub(super) fn waive(&mut self, is_waived: impl Fn(&str) -> bool) {
+        for state in self.states.iter_mut().filter(|state| state.begins_to_fail() && is_waived(state.check)) {
+            state.is_waived = true;
+            let as_counted = |verdict| Some(Weighed { verdict, weight: state.weight });
+            self.sums.change(as_counted(score::Verdict::Fail), as_counted(score::Verdict::Waived));
+        }
     }
 
     /// Checks that are gone and whose end is a transition.
@@ -206,10 +236,16 @@ pub(super) fn plan<'a>(
         if is_same {
             continue;
         }
+        // A check that goes on failing stays waived.
+        let is_waived = check.verdict == Verdict::Fail && stored.is_some_and(|stored| stored.is_waived);
         plan.sums.change(
-            stored.map(|stored| Weighed { verdict: verdict_of(stored.verdict), weight: stored.weight }),
-            Some(Weighed { verdict: verdict_of(check.verdict), weight }),
+            stored.map(StoredState::weighed),
+            Some(Weighed { verdict: verdict_of(check.verdict).under(is_waived), weight }),
         );
+        plan.moves_standing |= stored.is_none_or(|stored| {
+            (stored.verdict, stored.weight, stored.version.as_str())
+                != (check.verdict, weight, envelope.version.as_str())
+        });
         plan.states.push(StateWrite {
             check: &check.id,
             from: stored.map(|stored| stored.verdict),
@@ -217,13 +253,14 @@ pub(super) fn plan<'a>(
             severity,
             weight,
             message: check.message.as_deref(),
+            is_waived,
         });
     }
     let is_complete = envelope.status == RunStatus::Succeeded;
     if is_complete {
         for (check, stored) in states.into_iter().flatten().filter(|(check, _)| !named.contains(check.as_str())) {
-            let from = Weighed { verdict: verdict_of(stored.verdict), weight: stored.weight };
-            plan.sums.change(Some(from), None);
+            plan.sums.change(Some(stored.weighed()), None);
+            plan.moves_standing = true;
             plan.gone.push((check.clone(), stored.verdict));
         }
         plan.gone.sort_by(|a, b| a.0.cmp(&b.0));

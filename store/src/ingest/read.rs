@@ -1,16 +1,17 @@
 //! What an ingest reads: the checks of the modules, and what is stored of them on the asset. Each is one statement for all runs;
 //! of a module that reports for the first time nothing is looked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use catalog::Severity;
 use catalog::envelope::{Envelope, Verdict};
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::plan::{Incoming, StoredFinding, StoredState};
-use super::{Run, Submission};
+use super::{Planned, Run, Submission};
 use crate::error::{Error, Result};
+use crate::waivers::{COVERS, IN_FORCE, NAMED};
 
 /// The severity of each check, by module.
 pub(super) struct Definitions(HashMap<String, HashMap<String, Severity>>);
@@ -74,27 +75,28 @@ pub(super) async fn states(
     asset_id: Uuid,
     runs: &[Run<'_>],
 ) -> Result<ByModule<String, StoredState>> {
-    type Row = (String, String, String, String, String, i32, Option<String>);
+    type Row = (String, String, String, String, String, i32, Option<String>, bool);
     let modules = modules(runs);
     let mut stored = ByModule(HashMap::new());
     if modules.is_empty() {
         return Ok(stored);
     }
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT module, check_id, module_version, verdict, severity, weight, message FROM check_states
+        "SELECT module, check_id, module_version, verdict, severity, weight, message, is_waived FROM check_states
          WHERE asset_id = $1 AND module = ANY($2)",
     )
     .bind(asset_id)
     .bind(modules)
     .fetch_all(connection)
     .await?;
-    for (module, check, version, verdict, severity, weight, message) in rows {
+    for (module, check, version, verdict, severity, weight, message, is_waived) in rows {
         let state = StoredState {
             version,
             verdict: verdict_of(&verdict)?,
             severity: severity_of(&severity)?,
             weight: weight.unsigned_abs(),
             message,
+            is_waived,
         };
         stored.0.entry(module).or_default().insert(check, state);
     }
@@ -137,6 +139,48 @@ pub(super) async fn findings(
         stored.0.entry(module).or_default().insert(id, finding);
     }
     Ok(stored)
+}
+
+/// Checks that a waiver in force covers, by module.
+pub(super) struct Waived(HashMap<String, HashSet<String>>);
+
+impl Waived {
+    pub(super) fn has(&self, module: &str, check: &str) -> bool {
+        self.0.get(module).is_some_and(|checks| checks.contains(check))
+    }
+}
+
+/// Of the checks that begin to fail on the asset those that are waived; asks nothing if none does. One that fails already
+/// keeps what it is: what begins and ends with a waiver is counted by [`crate::compliance::keep()`].
+pub(super) async fn waived(connection: &mut PgConnection, asset_id: Uuid, planned: &[Planned<'_>]) -> Result<Waived> {
+    let mut waived = Waived(HashMap::new());
+    let failing: Vec<(&str, &str, &str)> = planned
+        .iter()
+        .flat_map(|one| {
+            let envelope = one.run.envelope;
+            one.plan.begin_to_fail().map(move |check| (envelope.module.as_str(), envelope.version.as_str(), check))
+        })
+        .collect();
+    if failing.is_empty() {
+        return Ok(waived);
+    }
+    let statement = format!(
+        "WITH {IN_FORCE}, {NAMED}
+         SELECT DISTINCT s.module, s.check_id
+         FROM unnest($2::text[], $3::text[], $4::text[]) AS s(module, module_version, check_id)
+         JOIN assets a ON a.asset_id = $1 JOIN named n ON {COVERS}"
+    );
+    let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(statement))
+        .bind(asset_id)
+        .bind(failing.iter().map(|(module, ..)| *module).collect::<Vec<_>>())
+        .bind(failing.iter().map(|(_, version, _)| *version).collect::<Vec<_>>())
+        .bind(failing.iter().map(|(.., check)| *check).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    for (module, check) in rows {
+        waived.0.entry(module).or_default().insert(check);
+    }
+    Ok(waived)
 }
 
 fn severity_of(text: &str) -> Result<Severity> {

@@ -127,13 +127,14 @@ pub(super) async fn states(connection: &mut PgConnection, place: Place, planned:
              DELETE FROM check_states s USING unnest($9::text[], $10::text[]) AS u(m, c)
              WHERE s.asset_id = $1 AND s.module = u.m AND s.check_id = u.c
          )
-         INSERT INTO check_states AS s (asset_id, module, check_id, module_version, verdict, severity, weight, message, run_id, changed_at)
-         SELECT $1, m, c, ver, v, sev, w, message, r, $2
-         FROM unnest($11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::integer[], $17::text[], $18::uuid[])
-             AS u(m, c, ver, v, sev, w, message, r)
+         INSERT INTO check_states AS s (asset_id, module, check_id, module_version, verdict, severity, weight, message, run_id, changed_at,
+             is_waived)
+         SELECT $1, m, c, ver, v, sev, w, message, r, $2, waived
+         FROM unnest($11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::integer[], $17::text[], $18::uuid[],
+             $19::boolean[]) AS u(m, c, ver, v, sev, w, message, r, waived)
          ON CONFLICT (asset_id, module, check_id) DO UPDATE SET module_version = excluded.module_version,
              verdict = excluded.verdict, severity = excluded.severity, weight = excluded.weight, message = excluded.message,
-             run_id = excluded.run_id,
+             run_id = excluded.run_id, is_waived = excluded.is_waived,
              changed_at = CASE WHEN s.verdict = excluded.verdict THEN s.changed_at ELSE excluded.changed_at END",
     )
     .bind(place.asset_id)
@@ -154,6 +155,7 @@ pub(super) async fn states(connection: &mut PgConnection, place: Place, planned:
     .bind(changed.iter().map(|(_, state)| i32::try_from(state.weight).unwrap_or(i32::MAX)).collect::<Vec<_>>())
     .bind(changed.iter().map(|(_, state)| state.message).collect::<Vec<_>>())
     .bind(changed.iter().map(|(one, _)| one.run.envelope.run_id).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, state)| state.is_waived).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
@@ -205,8 +207,10 @@ async fn changed_findings(connection: &mut PgConnection, place: Place, planned: 
 }
 
 /// Adds what changed to the asset's kept sums, and sets today's row of its trend: one statement, none if nothing changed.
+/// The revision says that the asset's standings are behind.
 pub(super) async fn scores(connection: &mut PgConnection, place: Place, planned: &[Planned<'_>]) -> Result<()> {
-    if !planned.iter().any(|one| one.plan.changes_score()) {
+    let moves_standing = planned.iter().any(|one| one.plan.moves_standing);
+    if !moves_standing && !planned.iter().any(|one| one.plan.changes_score()) {
         return Ok(());
     }
     let sums = planned.iter().fold(analysis::score::Sums::default(), |sums, one| sums.plus(one.plan.sums));
@@ -217,7 +221,7 @@ pub(super) async fn scores(connection: &mut PgConnection, place: Place, planned:
              UPDATE asset_scores SET updated_at = $2, passed_weight = passed_weight + $3, assessed_weight = assessed_weight + $4,
                  passed = passed + $5, failed = failed + $6, not_applicable = not_applicable + $7, error = error + $8,
                  open_critical = open_critical + $9, open_high = open_high + $10, open_medium = open_medium + $11,
-                 open_low = open_low + $12,
+                 open_low = open_low + $12, waived = waived + $13, waived_weight = waived_weight + $14, revision = revision + $15,
                  score = CASE WHEN assessed_weight + $4 > 0 THEN (((passed_weight + $3) * 200 + assessed_weight + $4)
                      / ((assessed_weight + $4) * 2))::smallint END
              WHERE asset_id = $1 RETURNING asset_id, score, passed_weight, assessed_weight
@@ -240,6 +244,9 @@ pub(super) async fn scores(connection: &mut PgConnection, place: Place, planned:
     .bind(open.high)
     .bind(open.medium)
     .bind(open.low)
+    .bind(sums.waived)
+    .bind(sums.waived_weight)
+    .bind(i64::from(moves_standing))
     .execute(connection)
     .await?;
     Ok(())

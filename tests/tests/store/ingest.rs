@@ -89,7 +89,8 @@ impl Scene {
             let states = checks::list(&mut tx, self.context.asset_id, None, &Page::new(page, 100).into()).await?;
             for state in &states.items {
                 let severity: analysis::score::Severity = serde_json::from_value(json!(state.severity))?;
-                let verdict = serde_json::from_value(json!(state.verdict))?;
+                let verdict: analysis::score::Verdict = serde_json::from_value(json!(state.verdict))?;
+                let verdict = verdict.under(state.is_waived);
                 let weight = u32::from(self.context.weights.of(severity));
                 sums.change(None, Some(analysis::score::Weighed { verdict, weight }));
             }
@@ -271,7 +272,6 @@ async fn what_is_kept_equals_a_recompute_after_any_sequence() -> anyhow::Result<
     assert_eq!(overview.score.map(i16::from), rollup.score);
     assert_eq!(overview.totals.open_high, rollup.open_high);
     assert_eq!(overview.trend.last().and_then(|day| day.score), rollup.score);
-    assert!(!scores::by_framework(&mut tx).await?.is_empty());
     assert!(runs::list(&mut tx, &runs::RunFilter::default(), &Page::default().into()).await?.total.count >= 60);
     Ok(())
 }
@@ -385,9 +385,10 @@ async fn the_number_of_statements_does_not_grow_with_the_result() -> anyhow::Res
         scene.apply(&envelope).await?;
         numbers.push((new, repeat, taken()));
     }
-    // BEGIN with its settings, definitions, run, facts, verdicts, score, events and audit, COMMIT; of what was there before also
-    // what is stored, what goes and what closes. Of the COPY of new findings sqlx tells nothing.
-    assert_eq!(numbers, [(8, 7, 4), (10, 7, 4), (12, 7, 4)]);
+    // BEGIN with its settings, definitions, run, facts, waivers (where a check begins to fail), verdicts, score, events and
+    // audit, COMMIT; of what was there before also what is stored, what goes and what closes. Of the COPY of new findings sqlx
+    // tells nothing.
+    assert_eq!(numbers, [(9, 7, 4), (10, 7, 4), (12, 7, 4)]);
     let mut tx = scene.installation.api.tenant::<Read>(&scene.tenant).await?;
     taken();
     overview::read(&mut tx).await?;

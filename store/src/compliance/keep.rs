@@ -1,0 +1,375 @@
+//! Follows what ingests and waivers changed. One worker a tenant, by an advisory lock; assets in batches, each a transaction
+//! with a bounded number of statements that waits for no ingest and lets none wait for longer than its own end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use analysis::compliance::Standing;
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt as _;
+use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, PgConnection};
+use uuid::Uuid;
+
+use super::sums::{self, OnAsset, Overall, StoredOverall};
+use super::write::{write, write_tenant};
+use super::{read, trend};
+use crate::error::Result;
+use crate::names::TenantRef;
+use crate::pool::Db;
+use crate::tx::{Mode, PlatformTx, TenantTx, Write};
+use crate::waivers::{COVERS, IN_FORCE, NAMED};
+
+/// Assets that are followed in one transaction: some hundred thousand rows of verdicts at most.
+const BATCH: usize = 50;
+/// Transactions of one call; what is left is for the next, so that one tenant does not hold up others.
+const BATCHES: usize = 6;
+
+/// What a call of [`keep`] came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// Nothing is behind. If not, call again soon.
+    pub is_whole: bool,
+    /// When a waiver next begins or ends: call again then.
+    pub due_at: Option<DateTime<Utc>>,
+    /// How each framework stands now, and under the empty name the tenant; none if another worker is at it.
+    pub standings: Option<BTreeMap<String, Standing>>,
+}
+
+/// Brings the tenant's standings up to what its verdicts and waivers say now.
+pub async fn keep(db: &Db, tenant: &TenantRef) -> Result<Kept> {
+    let mut has_moved = false;
+    for _ in 0..BATCHES {
+        let mut tx = db.tenant::<Write>(tenant).await?;
+        let Some(step) = step(tx.connection()?).await? else {
+            tx.rollback().await?;
+            return Ok(Kept { is_whole: false, due_at: None, standings: None });
+        };
+        has_moved |= step.has_moved;
+        if step.is_last {
+            let standings = read::standings(&mut tx).await?.by_framework();
+            if has_moved {
+                trend::record(&mut tx, &standings).await?;
+            }
+            tx.commit().await?;
+            return Ok(Kept { is_whole: step.is_whole, due_at: step.due_at, standings: Some(standings) });
+        }
+        tx.commit().await?;
+    }
+    Ok(Kept { is_whole: false, due_at: None, standings: None })
+}
+
+/// Tells those who look at many tenants what [`keep`] came to. Writes nothing if they know it.
+pub async fn publish(tx: &mut PlatformTx, tenant_id: Uuid, kept: &Kept) -> Result<()> {
+    let Some(standings) = &kept.standings else { return Ok(()) };
+    sqlx::query(
+        "UPDATE shared.tenant_rollups SET standings = $2, due_at = $3
+         WHERE tenant_id = $1 AND (standings, due_at) IS DISTINCT FROM ($2::jsonb, $3::timestamptz)",
+    )
+    .bind(tenant_id)
+    .bind(Json(standings))
+    .bind(kept.due_at)
+    .execute(tx.connection()?)
+    .await?;
+    Ok(())
+}
+
+/// What one transaction came to.
+struct Step {
+    has_moved: bool,
+    /// No further transaction helps now.
+    is_last: bool,
+    is_whole: bool,
+    due_at: Option<DateTime<Utc>>,
+}
+
+/// What is known before anything is moved.
+#[derive(sqlx::FromRow)]
+struct Known {
+    /// The frameworks as they are.
+    catalog: String,
+    /// As they were when the sums were last moved.
+    kept_catalog: Option<String>,
+    /// Assets in the sums.
+    kept_assets: Option<i64>,
+    /// Of these, the ones that are still there.
+    assets: i64,
+    due_at: Option<DateTime<Utc>>,
+}
+
+/// An asset whose standings are behind.
+#[derive(sqlx::FromRow)]
+struct Behind {
+    asset_id: Uuid,
+    revision: i64,
+    is_new: bool,
+}
+
+/// One batch; none if another worker has the tenant.
+async fn step(connection: &mut PgConnection) -> Result<Option<Step>> {
+    let is_ours: bool =
+        sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtextextended('standings ' || current_schema(), 0))")
+            .fetch_one(&mut *connection)
+            .await?;
+    if !is_ours {
+        return Ok(None);
+    }
+    turn_waivers(connection).await?;
+    let known = known(connection).await?;
+    if known.kept_catalog.as_deref() != Some(known.catalog.as_str()) {
+        sqlx::query("UPDATE asset_scores SET revision = revision + 1").execute(&mut *connection).await?;
+    }
+    let mut behind = behind(connection).await?;
+    let has_more = behind.len() > BATCH;
+    behind.truncate(BATCH);
+    let has_lost = known.kept_assets.is_some_and(|kept| kept != known.assets);
+    let has_moved = !behind.is_empty() || has_lost || known.kept_catalog.as_ref() != Some(&known.catalog);
+    let due_at = known.due_at;
+    if !has_moved {
+        return Ok(Some(Step { has_moved, is_last: true, is_whole: true, due_at }));
+    }
+    let ids = |behind: &[Behind]| behind.iter().map(|asset| asset.asset_id).collect::<Vec<_>>();
+    let undecided = waive(connection, &ids(&behind)).await?;
+    behind.retain(|asset| !undecided.contains(&asset.asset_id));
+    let ids = ids(&behind);
+    let before = stored(connection, &ids).await?;
+    let after = recomputed(connection, Some(&ids)).await?;
+    let mut overall = if has_lost { summed(connection).await? } else { stored_overall(connection).await? };
+    let keys: BTreeSet<&(Uuid, String)> = before.keys().chain(after.keys()).collect();
+    let none = OnAsset::new();
+    let mut rows = Vec::new();
+    for key in keys {
+        let (from, to) = (before.get(key).unwrap_or(&none), after.get(key).unwrap_or(&none));
+        if from != to {
+            overall.entry(key.1.clone()).or_default().change(from, to);
+            rows.push((key, to));
+        }
+    }
+    overall.retain(|framework, _| has_lost || rows.iter().any(|(key, _)| key.1 == *framework));
+    write(connection, &rows, &overall).await?;
+    sqlx::query(
+        "UPDATE asset_scores k SET stood_revision = u.r FROM unnest($1::uuid[], $2::bigint[]) AS u(a, r) WHERE k.asset_id = u.a",
+    )
+    .bind(ids)
+    .bind(behind.iter().map(|asset| asset.revision).collect::<Vec<_>>())
+    .execute(&mut *connection)
+    .await?;
+    let added = behind.iter().filter(|asset| asset.is_new).count();
+    write_tenant(connection, known.assets + i64::try_from(added).unwrap_or(i64::MAX), &known.catalog).await?;
+    let is_last = !has_more || behind.is_empty();
+    Ok(Some(Step { has_moved, is_last, is_whole: !has_more && undecided.is_empty(), due_at }))
+}
+
+/// Waivers that began, ended or were taken back: the assets on which they concern a failing check are behind.
+async fn turn_waivers(connection: &mut PgConnection) -> Result<()> {
+    let statement = format!(
+        "WITH w AS (
+             UPDATE waivers SET phase = p.now_is FROM (SELECT waiver_id, CASE WHEN revoked_at IS NOT NULL OR ends_at <= now() THEN 'over'
+                     WHEN starts_at <= now() THEN 'in_force' ELSE 'waiting' END AS now_is FROM waivers WHERE phase <> 'over') p
+             WHERE p.waiver_id = waivers.waiver_id AND p.now_is <> waivers.phase
+             RETURNING waivers.asset_id, label_key, label_value, module, check_id, framework, control
+         ), {NAMED}, concerned AS (
+             SELECT DISTINCT s.asset_id FROM check_states s JOIN assets a USING (asset_id) JOIN named n ON {COVERS}
+             WHERE s.verdict = 'fail'
+         )
+         UPDATE asset_scores k SET revision = revision + 1 FROM concerned c WHERE c.asset_id = k.asset_id"
+    );
+    sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
+    Ok(())
+}
+
+async fn known(connection: &mut PgConnection) -> Result<Known> {
+    Ok(sqlx::query_as(
+        "SELECT COALESCE((SELECT md5(string_agg(framework || ' ' || checksum, ',' ORDER BY framework)) FROM shared.frameworks), '')
+                 AS catalog,
+             t.catalog AS kept_catalog, t.assets AS kept_assets,
+             (SELECT count(*) FROM asset_scores WHERE stood_revision > 0) AS assets,
+             (SELECT min(CASE phase WHEN 'waiting' THEN starts_at ELSE ends_at END) FROM waivers WHERE phase <> 'over') AS due_at
+         FROM (SELECT 1) one LEFT JOIN standings t ON t.asset_id IS NULL AND t.framework = ''",
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// One more than a batch, which tells whether there are more.
+async fn behind(connection: &mut PgConnection) -> Result<Vec<Behind>> {
+    Ok(sqlx::query_as(
+        "SELECT asset_id, revision, stood_revision = 0 AS is_new FROM asset_scores WHERE revision <> stood_revision
+         ORDER BY asset_id LIMIT $1",
+    )
+    .bind(i64::try_from(BATCH + 1).unwrap_or(i64::MAX))
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Failing checks of the assets whose flag is not what the waivers say: what it should be.
+async fn unlike_waivers(connection: &mut PgConnection, assets: &[Uuid]) -> Result<Vec<(Uuid, String, String, bool)>> {
+    let statement = format!(
+        "WITH {IN_FORCE}, {NAMED}, covered AS (
+             SELECT DISTINCT s.asset_id, s.module, s.check_id FROM check_states s JOIN assets a USING (asset_id)
+                 JOIN named n ON {COVERS}
+             WHERE s.asset_id = ANY($1) AND s.verdict = 'fail'
+         )
+         SELECT s.asset_id, s.module, s.check_id, NOT s.is_waived FROM check_states s
+         LEFT JOIN covered c ON c.asset_id = s.asset_id AND c.module = s.module AND c.check_id = s.check_id
+         WHERE s.asset_id = ANY($1) AND s.verdict = 'fail' AND s.is_waived <> (c.asset_id IS NOT NULL)
+         ORDER BY s.asset_id, s.module, s.check_id"
+    );
+    Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(assets).fetch_all(connection).await?)
+}
+
+/// Sets the flags that waivers changed, and each asset's score with them. Gives the assets where an ingest holds a module that
+/// should have changed: it is not waited for.
+async fn waive(connection: &mut PgConnection, assets: &[Uuid]) -> Result<BTreeSet<Uuid>> {
+    let wanted = unlike_waivers(connection, assets).await?;
+    if wanted.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    // An ingest locks the rows of its modules before it touches a verdict. Rows that are held are skipped, so that nobody
+    // waits here while others wait for what was taken before.
+    sqlx::query(
+        "WITH u AS (
+             SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[]) AS u(asset_id, module, check_id, flag)
+         ), held AS (
+             SELECT m.asset_id, m.module FROM asset_modules m
+             WHERE (m.asset_id, m.module) IN (SELECT asset_id, module FROM u) ORDER BY m.asset_id, m.module
+             FOR UPDATE OF m SKIP LOCKED
+         ), flipped AS (
+             UPDATE check_states s SET is_waived = u.flag FROM u JOIN held h ON h.asset_id = u.asset_id AND h.module = u.module
+             WHERE s.asset_id = u.asset_id AND s.module = u.module AND s.check_id = u.check_id AND s.verdict = 'fail'
+                 AND s.is_waived <> u.flag
+             RETURNING s.asset_id, CASE WHEN s.is_waived THEN 1 ELSE -1 END AS n, CASE WHEN s.is_waived THEN s.weight ELSE -s.weight END AS w
+         ), moved AS (
+             SELECT asset_id, sum(n)::integer AS n, sum(w) AS w FROM flipped GROUP BY asset_id
+         ), scored AS (
+             UPDATE asset_scores k SET updated_at = now(), failed = k.failed - m.n, waived = k.waived + m.n,
+                 assessed_weight = k.assessed_weight - m.w, waived_weight = k.waived_weight + m.w,
+                 score = CASE WHEN k.assessed_weight - m.w > 0 THEN ((k.passed_weight * 200 + k.assessed_weight - m.w)
+                     / ((k.assessed_weight - m.w) * 2))::smallint END
+             FROM moved m WHERE m.asset_id = k.asset_id
+             RETURNING k.asset_id, k.score, k.passed_weight, k.assessed_weight
+         )
+         INSERT INTO score_days AS d (scope, scope_id, day, score, passed_weight, assessed_weight)
+         SELECT 'asset', asset_id, (now() AT TIME ZONE 'UTC')::date, score, passed_weight, assessed_weight FROM scored
+         ON CONFLICT (scope, scope_id, day) DO UPDATE SET score = excluded.score, passed_weight = excluded.passed_weight,
+             assessed_weight = excluded.assessed_weight",
+    )
+    .bind(wanted.iter().map(|(asset, ..)| *asset).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|(_, module, ..)| module.as_str()).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|(_, _, check, _)| check.as_str()).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|(.., flag)| *flag).collect::<Vec<_>>())
+    .execute(&mut *connection)
+    .await?;
+    let left = unlike_waivers(connection, assets).await?;
+    Ok(left.into_iter().map(|(asset, ..)| asset).collect())
+}
+
+/// By asset and framework.
+type OnAssets = BTreeMap<(Uuid, String), OnAsset>;
+
+/// What is kept of the assets.
+async fn stored(connection: &mut PgConnection, assets: &[Uuid]) -> Result<OnAssets> {
+    let rows: Vec<(Uuid, String, Json<OnAsset>)> =
+        sqlx::query_as("SELECT asset_id, framework, controls FROM standings WHERE asset_id = ANY($1)")
+            .bind(assets)
+            .fetch_all(connection)
+            .await?;
+    Ok(rows.into_iter().map(|(asset, framework, controls)| ((asset, framework), controls.0)).collect())
+}
+
+/// What the verdicts give, of these assets or of all: each check counts for every control that its own version of the module
+/// maps it to and that the framework has.
+async fn recomputed(connection: &mut PgConnection, assets: Option<&[Uuid]>) -> Result<OnAssets> {
+    let rows: Vec<(Uuid, String, Json<OnAsset>)> = sqlx::query_as(
+        "SELECT k.asset_id, k.framework, jsonb_object_agg(k.control, k.sums) FROM (
+             SELECT s.asset_id, m.framework, m.control, jsonb_build_array(
+                 COALESCE(sum(s.weight) FILTER (WHERE s.verdict = 'pass'), 0),
+                 COALESCE(sum(s.weight) FILTER (WHERE s.verdict IN ('pass', 'fail') AND NOT s.is_waived), 0),
+                 count(*) FILTER (WHERE s.verdict = 'pass'), count(*) FILTER (WHERE s.verdict = 'fail' AND NOT s.is_waived),
+                 count(*) FILTER (WHERE s.verdict = 'not_applicable'), count(*) FILTER (WHERE s.verdict = 'error'),
+                 count(*) FILTER (WHERE s.is_waived), COALESCE(sum(s.weight) FILTER (WHERE s.is_waived), 0)) AS sums
+             FROM check_states s
+             JOIN shared.control_mappings m ON m.module = s.module AND m.version = s.module_version AND m.check_id = s.check_id
+             JOIN shared.controls c ON c.framework = m.framework AND c.control = m.control
+             WHERE $1::uuid[] IS NULL OR s.asset_id = ANY($1) GROUP BY s.asset_id, m.framework, m.control) k
+         GROUP BY k.asset_id, k.framework",
+    )
+    .bind(assets)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(asset, framework, controls)| ((asset, framework), controls.0)).collect())
+}
+
+async fn stored_overall(connection: &mut PgConnection) -> Result<BTreeMap<String, Overall>> {
+    let rows: Vec<(String, Json<StoredOverall>)> =
+        sqlx::query_as("SELECT framework, controls FROM standings WHERE asset_id IS NULL AND framework <> ''")
+            .fetch_all(connection)
+            .await?;
+    Ok(rows.into_iter().map(|(framework, controls)| (framework, Overall::of_stored(controls.0))).collect())
+}
+
+/// The sums over all assets anew, after an asset was deleted with its own. Reads every asset's, one after the other.
+async fn summed(connection: &mut PgConnection) -> Result<BTreeMap<String, Overall>> {
+    // What has no asset any more is there with nothing in it, so that its row is written.
+    let mut overall: BTreeMap<String, Overall> =
+        stored_overall(connection).await?.into_keys().map(|framework| (framework, Overall::default())).collect();
+    let none = OnAsset::new();
+    let mut rows = sqlx::query_as::<_, (String, Json<OnAsset>)>(
+        "SELECT framework, controls FROM standings WHERE asset_id IS NOT NULL",
+    )
+    .fetch(connection);
+    while let Some((framework, controls)) = rows.try_next().await? {
+        overall.entry(framework).or_default().change(&none, &controls.0);
+    }
+    Ok(overall)
+}
+
+/// Something kept that differs from what the verdicts give.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// The asset; none for the sums over all.
+    pub asset_id: Option<Uuid>,
+    /// The framework.
+    pub framework: String,
+    /// What is kept.
+    pub kept: Standing,
+    /// What a recompute gives.
+    pub recomputed: Standing,
+}
+
+/// Every kept standing that differs from a full recompute. Empty once [`keep`] has come to its end; a test asks. Reads every
+/// verdict of the tenant.
+pub async fn differences<M: Mode>(tx: &mut TenantTx<M>) -> Result<Vec<Difference>> {
+    let connection = tx.connection()?;
+    let wanted = recomputed(connection, None).await?;
+    let ids: Vec<Uuid> = sqlx::query_scalar("SELECT asset_id FROM assets").fetch_all(&mut *connection).await?;
+    let kept = stored(connection, &ids).await?;
+    let none = OnAsset::new();
+    let mut differences = Vec::new();
+    let mut overall: BTreeMap<String, Overall> = BTreeMap::new();
+    for key in wanted.keys().chain(kept.keys()).collect::<BTreeSet<_>>() {
+        let (kept, wanted) = (kept.get(key).unwrap_or(&none), wanted.get(key).unwrap_or(&none));
+        overall.entry(key.1.clone()).or_default().change(&none, wanted);
+        if kept != wanted {
+            differences.push(Difference {
+                asset_id: Some(key.0),
+                framework: key.1.clone(),
+                kept: sums::on_asset(kept),
+                recomputed: sums::on_asset(wanted),
+            });
+        }
+    }
+    let stored = stored_overall(connection).await?;
+    let nothing = Overall::default();
+    for framework in overall.keys().chain(stored.keys()).collect::<BTreeSet<_>>() {
+        let (kept, wanted) = (stored.get(framework).unwrap_or(&nothing), overall.get(framework).unwrap_or(&nothing));
+        if kept != wanted {
+            differences.push(Difference {
+                asset_id: None,
+                framework: framework.clone(),
+                kept: kept.standing(),
+                recomputed: wanted.standing(),
+            });
+        }
+    }
+    Ok(differences)
+}
