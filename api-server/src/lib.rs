@@ -6,6 +6,7 @@
 pub mod agents;
 pub mod audit_key;
 pub mod auth;
+pub mod compliance;
 pub mod config;
 pub mod dead_letters;
 pub mod error;

@@ -26,23 +26,6 @@ pub enum Subject {
     Asset(Uuid),
 }
 
-/// A framework's score over the tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FrameworkScore {
-    /// Slug of the framework.
-    pub framework: String,
-    /// Its title.
-    pub title: String,
-    /// 0–100; none if nothing was assessed.
-    pub score: Option<u8>,
-    /// Controls that the framework has.
-    pub controls: i64,
-    /// Of these, with at least one assessed check on at least one asset.
-    pub assessed: i64,
-    /// Assessed controls with a failing check on at least one asset.
-    pub failed: i64,
-}
-
 /// The trend of the last `days` days, oldest first. A day on which nothing changed has the score of the day before.
 pub async fn trend<M: Mode>(tx: &mut TenantTx<M>, subject: Subject, days: u16) -> Result<Vec<ScoreDay>> {
     let (scope, scope_id) = match subject {
@@ -61,40 +44,6 @@ pub async fn trend<M: Mode>(tx: &mut TenantTx<M>, subject: Subject, days: u16) -
     .bind(i32::from(days.max(1)))
     .fetch_all(tx.connection()?)
     .await?)
-}
-
-/// The score of every framework that a check of the tenant maps to, by slug.
-pub async fn by_framework<M: Mode>(tx: &mut TenantTx<M>) -> Result<Vec<FrameworkScore>> {
-    type Row = (String, String, i64, i64, i64, i64, i64);
-    let rows: Vec<Row> = sqlx::query_as(
-        "WITH verdicts AS (
-             SELECT module, module_version, check_id, sum(weight) FILTER (WHERE verdict = 'pass') AS passed,
-                 sum(weight) FILTER (WHERE verdict IN ('pass', 'fail')) AS assessed, bool_or(verdict = 'fail') AS has_failed
-             FROM check_states GROUP BY module, module_version, check_id
-         ), mapped AS (
-             SELECT m.framework, m.control, sum(v.passed) AS passed, sum(v.assessed) AS assessed, bool_or(v.has_failed) AS has_failed
-             FROM verdicts v JOIN shared.control_mappings m
-                 ON m.module = v.module AND m.version = v.module_version AND m.check_id = v.check_id
-             GROUP BY m.framework, m.control
-         )
-         SELECT m.framework, COALESCE(f.title, m.framework), COALESCE(sum(m.passed), 0)::bigint, COALESCE(sum(m.assessed), 0)::bigint,
-             (SELECT count(*) FROM shared.controls c WHERE c.framework = m.framework),
-             count(*) FILTER (WHERE m.assessed > 0), count(*) FILTER (WHERE m.has_failed)
-         FROM mapped m LEFT JOIN shared.frameworks f USING (framework) GROUP BY m.framework, f.title ORDER BY m.framework",
-    )
-    .fetch_all(tx.connection()?)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(framework, title, passed, assessed_weight, controls, assessed, failed)| FrameworkScore {
-            score: analysis::score::of_weights(passed, assessed_weight),
-            framework,
-            title,
-            controls,
-            assessed,
-            failed,
-        })
-        .collect())
 }
 
 /// A kept row of `asset_scores` that differs from what its verdicts and findings give.

@@ -121,6 +121,10 @@ macro_rules! permissions {
 permissions! {
     /// Reads findings, assets, runs, scores.
     ReadResults Tenant "results.read": Readonly User Manager Admin MspAdmin SuperAdmin;
+    /// Accepts failing checks for a time, and takes that back.
+    ManageWaivers Tenant "waivers.manage": Manager Admin MspAdmin SuperAdmin;
+    /// Sees how the tenants below the tenant stand.
+    ReadTenantsBelow Tenant "tenants.read_below": MspAdmin SuperAdmin;
     /// Sees agents and their state.
     ReadAgents Tenant "agents.read": Readonly User Manager Admin MspAdmin SuperAdmin;
     /// Enrols and removes agents, makes enrolment tokens.

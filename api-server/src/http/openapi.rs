@@ -32,6 +32,7 @@ use crate::{auth::cookies, error::ErrorBody, http::router, state::App};
         (name = "modules", description = "The catalog: what can be scanned"),
         (name = "results", description = "What was found"),
         (name = "retention", description = "What is deleted when, and what stops it"),
+        (name = "compliance", description = "How frameworks and controls stand, and who answers for what fails"),
         (name = "live", description = "What changes, as it changes"),
         (name = "system", description = "The installation itself"),
     ),

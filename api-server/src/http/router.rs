@@ -23,6 +23,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     agents, audit_key, auth, dead_letters,
+    agents, auth, compliance,
     error::Error,
     events,
     http::{body::LIMIT_BYTES, etag, openapi, security, timeout, trace, ui},
@@ -43,6 +44,7 @@ pub fn v1() -> OpenApiRouter<App> {
         .merge(retention::routes::router())
         .merge(dead_letters::router())
         .merge(audit_key::router())
+        .merge(compliance::router())
         .routes(routes!(events::stream_events))
         .routes(routes!(system::version))
 }

@@ -1,4 +1,5 @@
-//! Keeps `tenant_rollups` fresh: a result marks its tenant, the worker takes all marked ones every second.
+//! Keeps standings and `tenant_rollups` fresh: a result marks its tenant, the worker takes all marked ones every second. A
+//! waiver that begins or ends marks it too, by the time that the rollup keeps.
 //!
 //! The mark is in memory and cheap. What a crash loses is found again in the outbox, which the ingest wrote in its own
 //! transaction: every replica looks there at its start, when notified, and every 5 s. Figures are measured and not added up,
@@ -8,7 +9,7 @@ use std::{collections::HashMap, time::Duration};
 
 use futures::{StreamExt, stream};
 use store::{
-    TenantRef,
+    TenantRef, compliance,
     outbox::{self, Claim, Outcome, Terms, Turn},
     rollups,
 };
@@ -111,6 +112,14 @@ async fn refresh_until(app: &App, tenant: &TenantRef, until: Instant) -> Outcome
 }
 
 async fn refresh(app: &App, tenant: &TenantRef) -> Result<()> {
+    // First: what it counts of waivers is in the scores that are measured.
+    let kept = compliance::keep(&app.db, tenant).await?;
     rollups::refresh(&app.db, tenant).await?;
+    let mut tx = app.db.platform().await?;
+    compliance::publish(&mut tx, tenant.id, &kept).await?;
+    tx.commit().await?;
+    if !kept.is_whole {
+        app.dirty.mark(tenant.clone());
+    }
     Ok(())
 }

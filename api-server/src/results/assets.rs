@@ -102,6 +102,8 @@ pub struct CheckView {
     pub severity: String,
     /// pass, fail, `not_applicable` or error.
     pub verdict: String,
+    /// It fails, and a waiver covers it: it counts neither for nor against the score.
+    pub waived: bool,
     /// Why, where the verdict alone does not say it.
     pub message: Option<String>,
     /// Since when.
@@ -196,6 +198,7 @@ pub async fn checks(
         title: row.title,
         severity: row.severity,
         verdict: row.verdict,
+        waived: row.is_waived,
         message: row.message,
         changed_at: row.changed_at,
     })?;

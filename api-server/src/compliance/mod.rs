@@ -1,0 +1,47 @@
+//! `/v1/compliance` and `/v1/waivers`: frameworks and their controls down to a check on an asset, the trend, what it says, the
+//! tenants below a tenant, and who answers for what fails. The scores at a glance are in [`crate::results::compliance`].
+
+pub mod frameworks;
+pub mod tree;
+pub mod trend;
+pub mod view;
+pub mod waivers;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    auth::Scope,
+    error::{Error, Result},
+    state::App,
+    tenants::plan::{self, Feature},
+};
+
+/// The routes of this area.
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(frameworks::list))
+        .routes(routes!(frameworks::get))
+        .routes(routes!(frameworks::coverage))
+        .routes(routes!(frameworks::assets))
+        .routes(routes!(frameworks::checks))
+        .routes(routes!(frameworks::results))
+        .routes(routes!(frameworks::group))
+        .routes(routes!(trend::trend))
+        .routes(routes!(trend::insights))
+        .routes(routes!(tree::read))
+        .routes(routes!(waivers::list, waivers::create))
+        .routes(routes!(waivers::get, waivers::revoke))
+}
+
+/// Refuses a tenant whose plan has no compliance score.
+///
+/// # Errors
+/// 403 `feature_not_in_plan`.
+pub fn require(scope: &Scope) -> Result<()> {
+    let spec = &scope.resource.spec;
+    if plan::has(spec, Feature::ComplianceScore) {
+        return Ok(());
+    }
+    let feature = Feature::ComplianceScore.key();
+    Err(Error::FeatureNotInPlan { plan: plan::name(spec.plan).to_owned(), feature })
+}
