@@ -22,7 +22,7 @@ use crate::waivers::{COVERS, IN_FORCE, NAMED};
 /// Assets that are followed in one transaction: some hundred thousand rows of verdicts at most.
 const BATCH: usize = 50;
 /// Transactions of one call; what is left is for the next, so that one tenant does not hold up others.
-const BATCHES: usize = 6;
+const BATCHES: usize = 7;
 
 /// What a call of [`keep`] came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,17 +113,23 @@ async fn step(connection: &mut PgConnection) -> Result<Option<Step>> {
     if !is_ours {
         return Ok(None);
     }
-    turn_waivers(connection).await?;
+    let turned = turn_waivers(connection).await?;
     let known = known(connection).await?;
-    if known.kept_catalog.as_deref() != Some(known.catalog.as_str()) {
+    let due_at = known.due_at;
+    let is_other_catalog = known.kept_catalog.as_deref() != Some(known.catalog.as_str());
+    if is_other_catalog {
         sqlx::query("UPDATE asset_scores SET revision = revision + 1").execute(&mut *connection).await?;
+        write_tenant(connection, known.kept_assets.unwrap_or(known.assets), &known.catalog).await?;
+    }
+    if turned > 0 || is_other_catalog {
+        // Committed at once: the rows of many assets are held, and their agents may be waiting.
+        return Ok(Some(Step { has_moved: false, is_last: false, is_whole: false, due_at }));
     }
     let mut behind = behind(connection).await?;
     let has_more = behind.len() > BATCH;
     behind.truncate(BATCH);
     let has_lost = known.kept_assets.is_some_and(|kept| kept != known.assets);
-    let has_moved = !behind.is_empty() || has_lost || known.kept_catalog.as_ref() != Some(&known.catalog);
-    let due_at = known.due_at;
+    let has_moved = !behind.is_empty() || has_lost;
     if !has_moved {
         return Ok(Some(Step { has_moved, is_last: true, is_whole: true, due_at }));
     }
@@ -159,8 +165,8 @@ async fn step(connection: &mut PgConnection) -> Result<Option<Step>> {
     Ok(Some(Step { has_moved, is_last, is_whole: !has_more && undecided.is_empty(), due_at }))
 }
 
-/// Waivers that began, ended or were taken back: the assets on which they concern a failing check are behind.
-async fn turn_waivers(connection: &mut PgConnection) -> Result<()> {
+/// Waivers that began, ended or were taken back: the assets on which they concern a failing check are behind. Gives how many.
+async fn turn_waivers(connection: &mut PgConnection) -> Result<u64> {
     let statement = format!(
         "WITH w AS (
              UPDATE waivers SET phase = p.now_is FROM (SELECT waiver_id, CASE WHEN revoked_at IS NOT NULL OR ends_at <= now() THEN 'over'
@@ -173,8 +179,7 @@ async fn turn_waivers(connection: &mut PgConnection) -> Result<()> {
          )
          UPDATE asset_scores k SET revision = revision + 1 FROM concerned c WHERE c.asset_id = k.asset_id"
     );
-    sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
-    Ok(())
+    Ok(sqlx::query(AssertSqlSafe(statement)).execute(connection).await?.rows_affected())
 }
 
 async fn known(connection: &mut PgConnection) -> Result<Known> {

@@ -15,6 +15,7 @@ mod pool;
 mod provisioning;
 mod retention;
 mod snapshots;
+mod standings;
 mod together;
 mod transactions;
 mod verify;
