@@ -126,7 +126,8 @@ async fn another_tenants_identifiers_do_not_exist() -> Result<()> {
     eve.delete(&format!("/v1/agents/{}", host.agent_id)).expect(StatusCode::NOT_FOUND).await?;
     eve.delete(&format!("/v1/agents/enrollment-tokens/{token}")).expect(StatusCode::NOT_FOUND).await?;
     eve.get("/v1/tenants/acme").expect(StatusCode::FORBIDDEN).await?;
-    for list in ["/v1/findings", "/v1/assets", "/v1/runs", "/v1/agents", "/v1/agents/enrollment-tokens"] {
+    for list in ["/v1/findings", "/v1/assets", "/v1/runs", "/v1/agents", "/v1/agents/enrollment-tokens", "/v1/waivers"]
+    {
         assert_eq!(eve.get(list).expect(StatusCode::OK).await?["total"], 0, "{list}");
     }
     // Still there for those whose they are.

@@ -8,6 +8,7 @@ mod archive;
 mod attacks;
 mod crossing;
 mod dead_letters;
+mod compliance;
 mod fixture;
 mod idle;
 mod kubernetes;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use crate::fixture::{Call, Fixture, Person, envelope, expect, fact, inventory};
+use crate::fixture::{CATALOG, Call, Fixture, Person, envelope, expect, fact, inventory};
 
 /// The audit log's entries of one action: who, about what, and what was asked for.
 async fn entries(fixture: &Fixture, action: &str) -> Result<Vec<(String, String, Value)>> {
@@ -309,6 +309,9 @@ async fn a_request_costs_a_bounded_number_of_statements() -> Result<()> {
     let cursor = ada.get("/v1/findings?page_size=2").expect(StatusCode::OK).await?["next_cursor"].clone();
     let behind = format!("/v1/findings?page_size=2&cursor={}", cursor.as_str().unwrap());
 
+    let first = &CATALOG.module("linux-sshd-hardening", None).unwrap().module.checks[0];
+    let (check, control) = (&first.id, &first.controls["cis-debian-12"][0]);
+
     // Each begins by asking whose session it is; BEGIN, its settings and ROLLBACK come with each of its two transactions.
     for (path, most) in [
         ("/v1/overview", 5),
@@ -324,6 +327,16 @@ async fn a_request_costs_a_bounded_number_of_statements() -> Result<()> {
         (&format!("{asset}/timeline"), 3),
         ("/v1/runs?page_size=100&module=linux-inventory-users", 3),
         (&format!("/v1/runs/{run}"), 3),
+        ("/v1/compliance/scores", 3),
+        ("/v1/compliance/frameworks?page_size=100", 3),
+        ("/v1/compliance/frameworks/cis-debian-12", 3),
+        ("/v1/compliance/frameworks/cis-debian-12/coverage?page_size=100&status=fail", 3),
+        ("/v1/compliance/frameworks/cis-debian-12/assets?page_size=100", 3),
+        (&format!("/v1/compliance/frameworks/cis-debian-12/controls/{control}/checks"), 3),
+        (&format!("/v1/compliance/results?module=linux-sshd-hardening&check={check}&verdict=fail"), 3),
+        ("/v1/compliance/groups?key=environment&value=test", 3),
+        ("/v1/compliance/trends?days=366", 2),
+        ("/v1/waivers?page_size=100&state=in_force", 3),
     ] {
         let (work, control) = statements(&db, async || Ok(ada.get(path))).await?;
         println!("{path}: {work} statements, and {control} around them");
