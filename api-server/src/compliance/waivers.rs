@@ -297,9 +297,8 @@ impl CreateWaiver {
         }
         let grant = Grant::new(who.as_deref().unwrap_or(caller), &why, from, until).map_err(|error| {
             let field = match error {
-                grant::Error::NoOne => "who",
                 grant::Error::NoReason | grant::Error::TooLong { most: grant::MAX_WHY } => "why",
-                grant::Error::TooLong { .. } => "who",
+                grant::Error::NoOne | grant::Error::TooLong { .. } => "who",
                 grant::Error::NoTime => "until",
             };
             Error::field(field, format!("A waiver cannot be made so: {error}."))
@@ -327,7 +326,7 @@ mod tests {
     use super::*;
 
     /// The field that a body is refused for; none if it is taken.
-    fn refused(change: Value) -> Option<String> {
+    fn refused(change: &Value) -> Option<String> {
         let mut body = json!({
             "check": { "module": "m", "check": "c" }, "why": "because", "until": "2026-12-01T00:00:00Z",
         });
@@ -366,7 +365,7 @@ mod tests {
             (json!({ "who": "" }), Some("who")),
             (json!({ "who": "a".repeat(201) }), Some("who")),
         ] {
-            assert_eq!(refused(change.clone()).as_deref(), field, "{change}");
+            assert_eq!(refused(&change).as_deref(), field, "{change}");
         }
     }
 }
