@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use catalog::Severity;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -15,9 +15,9 @@ use uuid::Uuid;
 pub use query::Place;
 use query::Query;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::export::{Column, Export, Kind};
-use crate::page::{Listed, Seen, Start};
+use crate::page::{Listed, Seen, Start, Total};
 use crate::tx::{Mode, Read, TenantTx};
 
 /// A finding with what its check says of itself.
@@ -200,6 +200,69 @@ pub async fn worst<M: Mode>(tx: &mut TenantTx<M>, max: u32) -> Result<Vec<Findin
         "ORDER BY f.severity_rank DESC, f.opened_at DESC, f.finding_id"
     );
     Ok(sqlx::query_as(statement).bind(i64::from(max)).fetch_all(tx.connection()?).await?)
+}
+
+/// Where in the list of a control's findings one is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidencePlace {
+    module: String,
+    check_id: String,
+    finding_id: Uuid,
+}
+
+/// Open findings of every check that is mapped to a control, check by check: two statements. [`Error::NotFound`] if there is no
+/// such control.
+pub async fn of_control<M: Mode>(
+    tx: &mut TenantTx<M>,
+    framework: &str,
+    control: &str,
+    start: &Start<EvidencePlace>,
+) -> Result<Listed<Finding, EvidencePlace>> {
+    let place = start.place();
+    let items = sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM (
+             SELECT k.module, k.check_id, n.finding_id FROM (
+                 SELECT DISTINCT m.module, m.check_id FROM shared.control_mappings m WHERE m.framework = $1 AND m.control = $2
+                     AND ($3::text IS NULL OR (m.module, m.check_id) >= ($3, $4))) k
+             CROSS JOIN LATERAL (SELECT f.finding_id FROM findings f
+                 WHERE f.module = k.module AND f.check_id = k.check_id AND f.status = 'open'
+                     AND ($3::text IS NULL OR (k.module, k.check_id) > ($3, $4) OR f.finding_id > $5)
+                 ORDER BY f.finding_id LIMIT $6::bigint + $7::bigint) n
+             ORDER BY k.module, k.check_id, n.finding_id LIMIT $6 OFFSET $7) o
+         JOIN findings f ON f.finding_id = o.finding_id ",
+        joins!(),
+        "ORDER BY o.module, o.check_id, o.finding_id"
+    ))
+    .bind(framework)
+    .bind(control)
+    .bind(place.map(|place| place.module.as_str()))
+    .bind(place.map(|place| place.check_id.as_str()))
+    .bind(place.map(|place| place.finding_id))
+    .bind(start.limit())
+    .bind(start.offset())
+    .fetch_all(tx.connection()?)
+    .await?;
+    let (count, is_there): (i64, bool) = sqlx::query_as(
+        "SELECT count(*), EXISTS (SELECT FROM shared.controls WHERE framework = $1 AND control = $2)
+         FROM (SELECT FROM findings f WHERE f.status = 'open' AND (f.module, f.check_id) IN (
+             SELECT m.module, m.check_id FROM shared.control_mappings m WHERE m.framework = $1 AND m.control = $2) LIMIT $3) k",
+    )
+    .bind(framework)
+    .bind(control)
+    .bind(Total::BOUND + 1)
+    .fetch_one(tx.connection()?)
+    .await?;
+    if !is_there {
+        return Err(Error::NotFound("control"));
+    }
+    let place = |finding: &Finding| EvidencePlace {
+        module: finding.module.clone(),
+        check_id: finding.check_id.clone(),
+        finding_id: finding.finding_id,
+    };
+    Ok(Listed::of(items, start, Total::counted(count, Total::BOUND), place))
 }
 
 /// What an export of findings has of each. What a check says of itself (rationale, remediation, controls) is the same in

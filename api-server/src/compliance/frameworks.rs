@@ -206,8 +206,10 @@ pub struct CheckStandingView {
 /// A control by its framework.
 #[derive(Debug, Deserialize)]
 pub struct ControlPath {
-    id: String,
-    control: String,
+    /// The framework's slug.
+    pub id: String,
+    /// The control's identifier in it.
+    pub control: String,
 }
 
 /// Lists the checks that are mapped to a control, each with how many assets it passes and fails on.

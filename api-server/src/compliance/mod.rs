@@ -1,6 +1,7 @@
 //! `/v1/compliance` and `/v1/waivers`: frameworks and their controls down to a check on an asset, the trend, what it says, the
 //! tenants below a tenant, and who answers for what fails. The scores at a glance are in [`crate::results::compliance`].
 
+pub mod evidence;
 pub mod frameworks;
 pub mod tree;
 pub mod trend;
@@ -25,6 +26,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(frameworks::assets))
         .routes(routes!(frameworks::checks))
         .routes(routes!(frameworks::results))
+        .routes(routes!(evidence::list))
         .routes(routes!(frameworks::group))
         .routes(routes!(trend::trend))
         .routes(routes!(trend::insights))

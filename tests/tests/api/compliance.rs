@@ -76,6 +76,8 @@ async fn a_waiver_moves_the_scores_until_it_is_taken_back() -> Result<()> {
         .expect(StatusCode::OK)
         .await?;
     assert_eq!(rows["total"], 1, "a waiver hides nothing");
+    let evidence = ada.get(&format!("{framework}/controls/{control}/evidence")).expect(StatusCode::OK).await?;
+    assert_eq!(evidence["items"], rows["items"]);
     let assets = ada.get(&format!("{framework}/assets")).expect(StatusCode::OK).await?;
     assert_eq!(assets["items"][0]["score"], 100);
     let on_asset = ada.get(&format!("/v1/assets/{}/checks?verdict=fail", host.asset_id)).expect(StatusCode::OK).await?;
@@ -164,6 +166,7 @@ async fn a_waiver_belongs_to_its_tenant_and_says_what_is_wrong_with_it() -> Resu
         "/v1/compliance/frameworks/no-such-framework/coverage".to_owned(),
         "/v1/compliance/frameworks/no-such-framework/assets".to_owned(),
         format!("/v1/compliance/frameworks/{FRAMEWORK}/controls/99.99/checks"),
+        format!("/v1/compliance/frameworks/{FRAMEWORK}/controls/99.99/evidence"),
         format!("/v1/compliance/results?module={MODULE}&check=no-such-check"),
         "/v1/compliance/trends/insights?framework=no-such-framework".to_owned(),
     ] {

@@ -333,6 +333,7 @@ async fn a_request_costs_a_bounded_number_of_statements() -> Result<()> {
         ("/v1/compliance/frameworks/cis-debian-12/coverage?page_size=100&status=fail", 3),
         ("/v1/compliance/frameworks/cis-debian-12/assets?page_size=100", 3),
         (&format!("/v1/compliance/frameworks/cis-debian-12/controls/{control}/checks"), 3),
+        (&format!("/v1/compliance/frameworks/cis-debian-12/controls/{control}/evidence?page_size=100"), 3),
         (&format!("/v1/compliance/results?module=linux-sshd-hardening&check={check}&verdict=fail"), 3),
         ("/v1/compliance/groups?key=environment&value=test", 3),
         ("/v1/compliance/trends?days=366", 2),

@@ -1,0 +1,35 @@
+//! `/v1/compliance/frameworks/{id}/controls/{control}/evidence`: the rows that make a control fail, whether waived or not.
+
+use axum::Json as Answer;
+use store::{Read, findings};
+
+use crate::{
+    auth::{Allow, Scope, TenantTx, permission::ReadResults},
+    compliance::{frameworks::ControlPath, require},
+    error::Result,
+    http::{
+        page::{List, Listing, Part},
+        query::Path,
+    },
+    results::findings::{FindingView, view},
+};
+
+/// Lists the open findings of the checks that are mapped to a control, check by check.
+#[utoipa::path(
+    get, path = "/compliance/frameworks/{id}/controls/{control}/evidence", tag = "compliance",
+    params(("id" = String, Path), ("control" = String, Path), Part),
+    responses((status = 200, body = Listing<FindingView>))
+)]
+pub async fn list(
+    _: Allow<ReadResults>,
+    scope: Scope,
+    Path(ControlPath { id, control }): Path<ControlPath>,
+    part: Part,
+    mut tenant: TenantTx<Read>,
+) -> Result<Answer<Listing<FindingView>>> {
+    require(&scope)?;
+    let list = List::new(tenant.0.tenant(), "evidence", &(&id, &control));
+    let rows = findings::of_control(&mut tenant.0, &id, &control, &part.start(&list)?).await?;
+    tenant.0.rollback().await?;
+    Ok(Answer(part.of(&list, rows, view)?))
+}
