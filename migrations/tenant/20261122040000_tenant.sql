@@ -57,9 +57,9 @@ CREATE TABLE standings (
     controls_failed   bigint NOT NULL,
     controls_waived   bigint NOT NULL,
     controls          jsonb NOT NULL,
-    -- Over all assets: how many of them are in the sums, and the frameworks as they were then.
+    -- Over all assets: how many of them are in the sums, and the frameworks and weights that these were counted by.
     assets            bigint,
-    catalog           text,
+    basis             text,
     updated_at        timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT standings_of UNIQUE NULLS NOT DISTINCT (asset_id, framework)
 );

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     error::{Result, chain},
     state::App,
+    tenants::plan,
 };
 
 /// Results that come within this time are rolled up together.
@@ -113,8 +114,13 @@ async fn refresh_until(app: &App, tenant: &TenantRef, until: Instant) -> Outcome
 
 async fn refresh(app: &App, tenant: &TenantRef) -> Result<()> {
     // First: what it counts of waivers is in the scores that are measured.
-    let kept = compliance::keep(&app.db, tenant).await?;
+    let kept = match app.tenants.get(tenant.slug.as_str()) {
+        Some(resource) => Some(compliance::keep(&app.db, tenant, &plan::weights(&resource.spec)).await?),
+        // Nobody says how it weighs; what is kept stays until somebody does.
+        None => None,
+    };
     rollups::refresh(&app.db, tenant).await?;
+    let Some(kept) = kept else { return Ok(()) };
     let mut tx = app.db.platform().await?;
     compliance::publish(&mut tx, tenant.id, &kept).await?;
     tx.commit().await?;

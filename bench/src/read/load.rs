@@ -162,7 +162,7 @@ impl Loader {
         let options = PoolOptions { statement_timeout: Duration::from_mins(5), ..PoolOptions::named("bench") };
         let db = Db::connect(api_url, &options)?;
         // What the API's worker would otherwise do while reads are measured.
-        while !compliance::keep(&db, tenant).await?.is_whole {}
+        while !compliance::keep(&db, tenant, &analysis::score::Weights::default()).await?.is_whole {}
         let mut tx = db.tenant::<Read>(tenant).await?;
         let differences = scores::differences(&mut tx).await?;
         ensure!(differences.is_empty(), "{} kept scores are not what a recompute gives", differences.len());

@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use analysis::compliance::Standing;
+use analysis::score::Weights;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
+use super::recount::recount;
 use super::sums::{self, OnAsset, Overall, StoredOverall};
 use super::write::{write, write_tenant};
 use super::{read, trend};
@@ -17,7 +19,7 @@ use crate::error::Result;
 use crate::names::TenantRef;
 use crate::pool::Db;
 use crate::tx::{Mode, PlatformTx, TenantTx, Write};
-use crate::waivers::{COVERS, IN_FORCE, NAMED};
+use crate::waivers::{COVERS, NAMED};
 
 /// Assets that are followed in one transaction: some hundred thousand rows of verdicts at most.
 const BATCH: usize = 50;
@@ -35,12 +37,12 @@ pub struct Kept {
     pub standings: Option<BTreeMap<String, Standing>>,
 }
 
-/// Brings the tenant's standings up to what its verdicts and waivers say now.
-pub async fn keep(db: &Db, tenant: &TenantRef) -> Result<Kept> {
+/// Brings the tenant's standings up to what its verdicts and waivers say now, counted with these weights.
+pub async fn keep(db: &Db, tenant: &TenantRef, weights: &Weights) -> Result<Kept> {
     let mut has_moved = false;
     for _ in 0..BATCHES {
         let mut tx = db.tenant::<Write>(tenant).await?;
-        let Some(step) = step(tx.connection()?).await? else {
+        let Some(step) = step(tx.connection()?, weights).await? else {
             tx.rollback().await?;
             return Ok(Kept { is_whole: false, due_at: None, standings: None });
         };
@@ -87,8 +89,8 @@ struct Step {
 struct Known {
     /// The frameworks as they are.
     catalog: String,
-    /// As they were when the sums were last moved.
-    kept_catalog: Option<String>,
+    /// What the sums were last counted by: the frameworks and the weights.
+    kept_basis: Option<String>,
     /// Assets in the sums.
     kept_assets: Option<i64>,
     /// Of these, the ones that are still there.
@@ -105,7 +107,7 @@ struct Behind {
 }
 
 /// One batch; none if another worker has the tenant.
-async fn step(connection: &mut PgConnection) -> Result<Option<Step>> {
+async fn step(connection: &mut PgConnection, weights: &Weights) -> Result<Option<Step>> {
     let is_ours: bool =
         sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtextextended('standings ' || current_schema(), 0))")
             .fetch_one(&mut *connection)
@@ -116,12 +118,14 @@ async fn step(connection: &mut PgConnection) -> Result<Option<Step>> {
     let turned = turn_waivers(connection).await?;
     let known = known(connection).await?;
     let due_at = known.due_at;
-    let is_other_catalog = known.kept_catalog.as_deref() != Some(known.catalog.as_str());
-    if is_other_catalog {
+    let Weights { critical, high, medium, low } = *weights;
+    let basis = format!("{} {critical}/{high}/{medium}/{low}", known.catalog);
+    let is_other_basis = known.kept_basis.as_deref() != Some(basis.as_str());
+    if is_other_basis {
         sqlx::query("UPDATE asset_scores SET revision = revision + 1").execute(&mut *connection).await?;
-        write_tenant(connection, known.kept_assets.unwrap_or(known.assets), &known.catalog).await?;
+        write_tenant(connection, known.kept_assets.unwrap_or(known.assets), &basis).await?;
     }
-    if turned > 0 || is_other_catalog {
+    if turned > 0 || is_other_basis {
         // Committed at once: the rows of many assets are held, and their agents may be waiting.
         return Ok(Some(Step { has_moved: false, is_last: false, is_whole: false, due_at }));
     }
@@ -134,7 +138,7 @@ async fn step(connection: &mut PgConnection) -> Result<Option<Step>> {
         return Ok(Some(Step { has_moved, is_last: true, is_whole: true, due_at }));
     }
     let ids = |behind: &[Behind]| behind.iter().map(|asset| asset.asset_id).collect::<Vec<_>>();
-    let undecided = waive(connection, &ids(&behind)).await?;
+    let undecided = recount(connection, &ids(&behind), weights).await?;
     behind.retain(|asset| !undecided.contains(&asset.asset_id));
     let ids = ids(&behind);
     let before = stored(connection, &ids).await?;
@@ -160,7 +164,7 @@ async fn step(connection: &mut PgConnection) -> Result<Option<Step>> {
     .execute(&mut *connection)
     .await?;
     let added = behind.iter().filter(|asset| asset.is_new).count();
-    write_tenant(connection, known.assets + i64::try_from(added).unwrap_or(i64::MAX), &known.catalog).await?;
+    write_tenant(connection, known.assets + i64::try_from(added).unwrap_or(i64::MAX), &basis).await?;
     let is_last = !has_more || behind.is_empty();
     Ok(Some(Step { has_moved, is_last, is_whole: !has_more && undecided.is_empty(), due_at }))
 }
@@ -186,7 +190,7 @@ async fn known(connection: &mut PgConnection) -> Result<Known> {
     Ok(sqlx::query_as(
         "SELECT COALESCE((SELECT md5(string_agg(framework || ' ' || checksum, ',' ORDER BY framework)) FROM shared.frameworks), '')
                  AS catalog,
-             t.catalog AS kept_catalog, t.assets AS kept_assets,
+             t.basis AS kept_basis, t.assets AS kept_assets,
              (SELECT count(*) FROM asset_scores WHERE stood_revision > 0) AS assets,
              (SELECT min(CASE phase WHEN 'waiting' THEN starts_at ELSE ends_at END) FROM waivers WHERE phase <> 'over') AS due_at
          FROM (SELECT 1) one LEFT JOIN standings t ON t.asset_id IS NULL AND t.framework = ''",
@@ -204,68 +208,6 @@ async fn behind(connection: &mut PgConnection) -> Result<Vec<Behind>> {
     .bind(i64::try_from(BATCH + 1).unwrap_or(i64::MAX))
     .fetch_all(connection)
     .await?)
-}
-
-/// Failing checks of the assets whose flag is not what the waivers say: what it should be.
-async fn unlike_waivers(connection: &mut PgConnection, assets: &[Uuid]) -> Result<Vec<(Uuid, String, String, bool)>> {
-    let statement = format!(
-        "WITH {IN_FORCE}, {NAMED}, covered AS (
-             SELECT DISTINCT s.asset_id, s.module, s.check_id FROM check_states s JOIN assets a USING (asset_id)
-                 JOIN named n ON {COVERS}
-             WHERE s.asset_id = ANY($1) AND s.verdict = 'fail'
-         )
-         SELECT s.asset_id, s.module, s.check_id, NOT s.is_waived FROM check_states s
-         LEFT JOIN covered c ON c.asset_id = s.asset_id AND c.module = s.module AND c.check_id = s.check_id
-         WHERE s.asset_id = ANY($1) AND s.verdict = 'fail' AND s.is_waived <> (c.asset_id IS NOT NULL)
-         ORDER BY s.asset_id, s.module, s.check_id"
-    );
-    Ok(sqlx::query_as(AssertSqlSafe(statement)).bind(assets).fetch_all(connection).await?)
-}
-
-/// Sets the flags that waivers changed, and each asset's score with them. Gives the assets where an ingest holds a module that
-/// should have changed: it is not waited for.
-async fn waive(connection: &mut PgConnection, assets: &[Uuid]) -> Result<BTreeSet<Uuid>> {
-    let wanted = unlike_waivers(connection, assets).await?;
-    if wanted.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    // An ingest locks the rows of its modules before it touches a verdict. Rows that are held are skipped, so that nobody
-    // waits here while others wait for what was taken before.
-    sqlx::query(
-        "WITH u AS (
-             SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[]) AS u(asset_id, module, check_id, flag)
-         ), held AS (
-             SELECT m.asset_id, m.module FROM asset_modules m
-             WHERE (m.asset_id, m.module) IN (SELECT asset_id, module FROM u) ORDER BY m.asset_id, m.module
-             FOR UPDATE OF m SKIP LOCKED
-         ), flipped AS (
-             UPDATE check_states s SET is_waived = u.flag FROM u JOIN held h ON h.asset_id = u.asset_id AND h.module = u.module
-             WHERE s.asset_id = u.asset_id AND s.module = u.module AND s.check_id = u.check_id AND s.verdict = 'fail'
-                 AND s.is_waived <> u.flag
-             RETURNING s.asset_id, CASE WHEN s.is_waived THEN 1 ELSE -1 END AS n, CASE WHEN s.is_waived THEN s.weight ELSE -s.weight END AS w
-         ), moved AS (
-             SELECT asset_id, sum(n)::integer AS n, sum(w) AS w FROM flipped GROUP BY asset_id
-         ), scored AS (
-             UPDATE asset_scores k SET updated_at = now(), failed = k.failed - m.n, waived = k.waived + m.n,
-                 assessed_weight = k.assessed_weight - m.w, waived_weight = k.waived_weight + m.w,
-                 score = CASE WHEN k.assessed_weight - m.w > 0 THEN ((k.passed_weight * 200 + k.assessed_weight - m.w)
-                     / ((k.assessed_weight - m.w) * 2))::smallint END
-             FROM moved m WHERE m.asset_id = k.asset_id
-             RETURNING k.asset_id, k.score, k.passed_weight, k.assessed_weight
-         )
-         INSERT INTO score_days AS d (scope, scope_id, day, score, passed_weight, assessed_weight)
-         SELECT 'asset', asset_id, (now() AT TIME ZONE 'UTC')::date, score, passed_weight, assessed_weight FROM scored
-         ON CONFLICT (scope, scope_id, day) DO UPDATE SET score = excluded.score, passed_weight = excluded.passed_weight,
-             assessed_weight = excluded.assessed_weight",
-    )
-    .bind(wanted.iter().map(|(asset, ..)| *asset).collect::<Vec<_>>())
-    .bind(wanted.iter().map(|(_, module, ..)| module.as_str()).collect::<Vec<_>>())
-    .bind(wanted.iter().map(|(_, _, check, _)| check.as_str()).collect::<Vec<_>>())
-    .bind(wanted.iter().map(|(.., flag)| *flag).collect::<Vec<_>>())
-    .execute(&mut *connection)
-    .await?;
-    let left = unlike_waivers(connection, assets).await?;
-    Ok(left.into_iter().map(|(asset, ..)| asset).collect())
 }
 
 /// By asset and framework.

@@ -7,6 +7,7 @@
 mod drill;
 mod keep;
 mod read;
+mod recount;
 mod sums;
 mod trend;
 mod write;

@@ -67,10 +67,10 @@ pub(super) async fn write(
 }
 
 /// The tenant's own row: each check once, from the assets' scores, and the controls of all frameworks.
-pub(super) async fn write_tenant(connection: &mut PgConnection, assets: i64, catalog: &str) -> Result<()> {
+pub(super) async fn write_tenant(connection: &mut PgConnection, assets: i64, basis: &str) -> Result<()> {
     sqlx::query(
         "INSERT INTO standings (asset_id, framework, passed_weight, assessed_weight, passed, failed, not_applicable, error,
-             waived, waived_weight, controls_passed, controls_failed, controls_waived, controls, assets, catalog)
+             waived, waived_weight, controls_passed, controls_failed, controls_waived, controls, assets, basis)
          SELECT NULL::uuid, ''::text, k.*, f.*, '{}'::jsonb, $1::bigint, $2::text
          FROM (SELECT COALESCE(sum(passed_weight), 0)::bigint, COALESCE(sum(assessed_weight), 0)::bigint,
                  COALESCE(sum(passed), 0)::bigint, COALESCE(sum(failed), 0)::bigint, COALESCE(sum(not_applicable), 0)::bigint,
@@ -83,10 +83,10 @@ pub(super) async fn write_tenant(connection: &mut PgConnection, assets: i64, cat
              not_applicable = excluded.not_applicable, error = excluded.error, waived = excluded.waived,
              waived_weight = excluded.waived_weight, controls_passed = excluded.controls_passed,
              controls_failed = excluded.controls_failed, controls_waived = excluded.controls_waived,
-             assets = excluded.assets, catalog = excluded.catalog, updated_at = now()",
+             assets = excluded.assets, basis = excluded.basis, updated_at = now()",
     )
     .bind(assets)
-    .bind(catalog)
+    .bind(basis)
     .execute(connection)
     .await?;
     Ok(())

@@ -30,6 +30,7 @@ struct Fleet {
     assets: Vec<IngestContext>,
     modules: Vec<Module>,
     catalog: Catalog,
+    weights: Weights,
 }
 
 impl Fleet {
@@ -55,7 +56,7 @@ impl Fleet {
             });
         }
         tx.commit().await?;
-        Ok(Self { scene, assets, modules, catalog })
+        Ok(Self { scene, assets, modules, catalog, weights: Weights::default() })
     }
 
     async fn apply(&self, asset: usize, envelope: &Envelope) -> store::Result<IngestOutcome> {
@@ -90,7 +91,7 @@ impl Fleet {
 
     async fn keep(&self) -> anyhow::Result<compliance::Kept> {
         loop {
-            let kept = compliance::keep(&self.scene.installation.api, &self.scene.tenant).await?;
+            let kept = compliance::keep(&self.scene.installation.api, &self.scene.tenant, &self.weights).await?;
             if kept.is_whole {
                 return Ok(kept);
             }
@@ -157,7 +158,7 @@ impl Fleet {
                 let verdict: Counted = serde_json::from_value(json!(state.verdict))?;
                 assert_eq!(state.is_waived, verdict == Counted::Fail && is_covered, "{state:?}");
                 let severity: Severity = serde_json::from_value(json!(state.severity))?;
-                let weight = u32::from(Weights::default().of(severity));
+                let weight = u32::from(self.weights.of(severity));
                 let weighed = Weighed { verdict: verdict.under(is_covered), weight };
                 once.change(None, Some(weighed));
                 let module = self.modules.iter().find(|module| module.slug == state.module).unwrap();
@@ -218,12 +219,18 @@ fn production() -> Place {
 
 #[tokio::test]
 async fn what_is_kept_equals_a_recompute_after_any_order_of_results_and_waivers() -> anyhow::Result<()> {
-    let fleet = Fleet::new().await?;
+    let mut fleet = Fleet::new().await?;
     let mut random = StdRng::seed_from_u64(2611);
     let mut open: Vec<Uuid> = Vec::new();
     let day = TimeDelta::days(1);
     for round in 0..ROUNDS {
         let (asset, module) = (random.random_range(0..ASSETS), random.random_range(0..fleet.modules.len()));
+        if round == ROUNDS / 2 {
+            fleet.weights = Weights { critical: 7, high: 7, medium: 3, low: 0 };
+            for context in &mut fleet.assets {
+                context.weights = fleet.weights;
+            }
+        }
         match random.random_range(0..10) {
             0 | 1 => {
                 let place = match random.random_range(0..3) {
@@ -432,7 +439,7 @@ async fn agents_and_the_worker_come_at_once_and_nothing_is_lost() -> anyhow::Res
     };
     let worker = async || -> anyhow::Result<()> {
         for _ in 0..30 {
-            compliance::keep(&fleet.scene.installation.api, &fleet.scene.tenant).await?;
+            compliance::keep(&fleet.scene.installation.api, &fleet.scene.tenant, &fleet.weights).await?;
         }
         Ok(())
     };
