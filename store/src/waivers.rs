@@ -33,7 +33,7 @@ pub(crate) const NAMED: &str = "named AS (
     SELECT w.asset_id, w.label_key, w.label_value, m.module, m.check_id, m.version
     FROM w JOIN shared.control_mappings m ON m.framework = w.framework AND m.control = w.control)";
 
-/// Whether a row `n` of `named` covers a check `s` (module, module_version, check_id) on an asset `a`.
+/// Whether a row `n` of `named` covers a check `s` (its `module`, `module_version` and `check_id`) on an asset `a`.
 pub(crate) const COVERS: &str = "n.module = s.module AND n.check_id = s.check_id
     AND (n.version IS NULL OR n.version = s.module_version) AND (n.asset_id IS NULL OR n.asset_id = a.asset_id)
     AND (n.label_key IS NULL OR a.labels ->> n.label_key = n.label_value)";

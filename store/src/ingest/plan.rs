@@ -373,6 +373,32 @@ mod tests {
     }
 
     #[test]
+    fn only_what_begins_to_fail_is_waived() {
+        let state = |check: &'static str, from: Option<Verdict>, verdict: Verdict| StateWrite {
+            check,
+            from,
+            verdict,
+            severity: Severity::High,
+            weight: 5,
+            message: None,
+            is_waived: false,
+        };
+        let states = vec![
+            state("new", None, Verdict::Fail),
+            state("worse", Some(Verdict::Pass), Verdict::Fail),
+            state("still", Some(Verdict::Fail), Verdict::Fail),
+            state("fine", None, Verdict::Pass),
+        ];
+        let mut plan = Plan { states, ..Plan::default() };
+        assert_eq!(plan.begin_to_fail().collect::<Vec<_>>(), ["new", "worse"]);
+        plan.waive(|check| check != "worse");
+        let waived: Vec<&str> = plan.states.iter().filter(|state| state.is_waived).map(|state| state.check).collect();
+        assert_eq!(waived, ["new"]);
+        // A difference: taken out as a failure, put in as waived.
+        assert_eq!((plan.sums.failed, plan.sums.waived, plan.sums.assessed_weight), (-1, 1, -5));
+    }
+
+    #[test]
     fn a_finding_keeps_its_identity_and_no_other_shares_it() {
         let asset = Uuid::from_u128(7);
         let finding_id = |check, resource| Identity::of(asset, "m").finding(check, resource);
