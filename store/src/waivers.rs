@@ -318,6 +318,7 @@ async fn record(
         details,
     };
     audit::write(tx, &entry).await?;
-    let event = NewEvent { kind: action.to_owned(), subject_id: Some(waiver_id), payload: json!({}) };
+    let event =
+        NewEvent { kind: action.to_owned(), aggregate_id: waiver_id, subject_id: Some(waiver_id), payload: json!({}) };
     outbox::append(tx, &[event]).await
 }
