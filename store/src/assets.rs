@@ -58,6 +58,12 @@ pub struct Asset {
     pub open_medium: i32,
     /// Open findings.
     pub open_low: i32,
+    /// `low`, `normal`, `high` or `critical`.
+    pub criticality: String,
+    /// Whether the internet reaches it.
+    pub internet_facing: bool,
+    /// 0–100; none if nothing ever looked at it.
+    pub risk: Option<i16>,
 }
 
 /// How a list of assets is ordered.
@@ -77,7 +83,8 @@ macro_rules! columns {
         "a.asset_id, a.identity, a.kind, a.name, a.os, a.labels, a.first_seen_at, a.last_seen_at, s.score,
          COALESCE(s.passed, 0) AS passed, COALESCE(s.failed, 0) AS failed, COALESCE(s.not_applicable, 0) AS not_applicable,
          COALESCE(s.error, 0) AS error, COALESCE(s.open_critical, 0) AS open_critical, COALESCE(s.open_high, 0) AS open_high,
-         COALESCE(s.open_medium, 0) AS open_medium, COALESCE(s.open_low, 0) AS open_low"
+         COALESCE(s.open_medium, 0) AS open_medium, COALESCE(s.open_low, 0) AS open_low,
+         a.criticality, a.internet_facing, s.risk"
     };
 }
 
@@ -195,6 +202,9 @@ pub const EXPORTED: &[Column] = &[
     Column::new("open_low", Kind::Number),
     Column::new("first_seen_at", Kind::Time),
     Column::new("last_seen_at", Kind::Time),
+    Column::new("criticality", Kind::Text),
+    Column::new("internet_facing", Kind::Text),
+    Column::new("risk", Kind::Number),
 ];
 
 /// All assets whose name contains `q`, in one statement; in no order unless one is asked for.
@@ -204,7 +214,7 @@ pub fn export<'tx>(tx: &'tx mut TenantTx<Read>, q: Option<&str>, sort: Option<So
         "SELECT a.asset_id, a.kind, a.name, a.identity, a.os ->> 'name', a.os ->> 'version', a.os ->> 'arch', a.labels::text,
              s.score::integer, COALESCE(s.passed, 0), COALESCE(s.failed, 0), COALESCE(s.not_applicable, 0), COALESCE(s.error, 0),
              COALESCE(s.open_critical, 0), COALESCE(s.open_high, 0), COALESCE(s.open_medium, 0), COALESCE(s.open_low, 0),
-             a.first_seen_at, a.last_seen_at
+             a.first_seen_at, a.last_seen_at, a.criticality, a.internet_facing::text, s.risk::integer
          FROM assets a LEFT JOIN asset_scores s USING (asset_id) WHERE $1::text IS NULL OR a.name ILIKE $1{}",
         sort.map(|sort| format!(" ORDER BY {}", sort.order())).unwrap_or_default()
     );

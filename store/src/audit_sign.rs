@@ -312,7 +312,8 @@ mod tests {
         let keys = Keys::from([(1, key.verifying_key().to_bytes())]);
         let cut = Checkpoint { is_cut: true, created_at: at(9), ..checkpoint(2) };
         let signature = key.sign(message(TENANT, &cut, at(9)).as_bytes()).to_bytes().to_vec();
-        let done = Checkpoint { signature: Some(signature), key_version: Some(1), signed_at: Some(at(9)), ..cut.clone() };
+        let done =
+            Checkpoint { signature: Some(signature), key_version: Some(1), signed_at: Some(at(9)), ..cut.clone() };
         for (cut, signed_count) in [(done, 3), (cut, 2)] {
             let all = [signed(1, at(1), &key), cut, signed(3, at(3), &key)];
             let checked = check(TENANT, &all, &keys, at(10));

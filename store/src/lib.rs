@@ -36,6 +36,7 @@ pub mod principal;
 pub mod provision;
 pub mod readiness;
 pub mod retention;
+pub mod risk;
 pub mod rollups;
 pub mod runs;
 pub mod scores;

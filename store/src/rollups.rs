@@ -45,6 +45,12 @@ pub struct Rollup {
     pub agents_online: i64,
     /// When the last result came in.
     pub last_result_at: Option<DateTime<Utc>>,
+    /// 0–100; none if nothing ever looked at an asset.
+    pub risk: Option<i16>,
+    /// Loads of all assets, in millionths of a half (`analysis::risk::FleetSums`): what risks of several tenants add up by.
+    pub risk_load: i64,
+    /// Assets that something looked at.
+    pub risk_assets: i64,
 }
 
 /// A rollup with its tenant.
@@ -64,17 +70,21 @@ pub async fn measure(tx: &mut TenantTx<Write>) -> Result<Rollup> {
     let mut rollup: Rollup =
         sqlx::query_as(MEASURE).bind(crate::agents::SILENT_AFTER.as_secs_f64()).fetch_one(tx.connection()?).await?;
     rollup.score = analysis::score::of_weights(rollup.passed_weight, rollup.assessed_weight).map(i16::from);
+    let sums = analysis::risk::FleetSums { load: rollup.risk_load, assets: rollup.risk_assets };
+    rollup.risk = sums.risk().map(i16::from);
     sqlx::query(
-        "INSERT INTO score_days (scope, scope_id, day, score, passed_weight, assessed_weight)
-         VALUES ('tenant', $1, (now() AT TIME ZONE 'UTC')::date, $2, $3, $4)
+        "INSERT INTO score_days AS d (scope, scope_id, day, score, passed_weight, assessed_weight, risk)
+         VALUES ('tenant', $1, (now() AT TIME ZONE 'UTC')::date, $2, $3, $4, $5)
          ON CONFLICT (scope, scope_id, day) DO UPDATE SET score = excluded.score, passed_weight = excluded.passed_weight,
-             assessed_weight = excluded.assessed_weight
-         WHERE (score_days.passed_weight, score_days.assessed_weight) IS DISTINCT FROM (excluded.passed_weight, excluded.assessed_weight)",
+             assessed_weight = excluded.assessed_weight, risk = excluded.risk
+         WHERE (d.passed_weight, d.assessed_weight, d.risk)
+             IS DISTINCT FROM (excluded.passed_weight, excluded.assessed_weight, excluded.risk)",
     )
     .bind(tenant_id)
     .bind(rollup.score)
     .bind(rollup.passed_weight)
     .bind(rollup.assessed_weight)
+    .bind(rollup.risk)
     .execute(tx.connection()?)
     .await?;
     Ok(rollup)
@@ -100,7 +110,8 @@ const MEASURE: &str = "SELECT NULL::smallint AS score,
     (SELECT count(*) FROM assets) AS assets,
     (SELECT count(*) FROM agents WHERE state = 'active') AS agents,
     (SELECT count(*) FROM agents WHERE state = 'active' AND last_seen_at > now() - make_interval(secs => $1)) AS agents_online,
-    (SELECT max(received_at) FROM runs) AS last_result_at
+    (SELECT max(received_at) FROM runs) AS last_result_at,
+    NULL::smallint AS risk, COALESCE(sum(load), 0)::bigint AS risk_load, count(*) AS risk_assets
     FROM asset_scores";
 
 /// Stores a tenant's figures. Writes nothing but the time if they are the same.
@@ -108,14 +119,15 @@ pub async fn store(tx: &mut PlatformTx, tenant_id: Uuid, rollup: &Rollup) -> Res
     sqlx::query(
         "INSERT INTO shared.tenant_rollups (tenant_id, score, passed_weight, assessed_weight, checks_passed, checks_failed,
              checks_not_applicable, checks_error, open_critical, open_high, open_medium, open_low, assets, agents,
-             agents_online, last_result_at, refreshed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, now())
+             agents_online, last_result_at, risk, risk_load, risk_assets, refreshed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, now())
          ON CONFLICT (tenant_id) DO UPDATE SET score = excluded.score, passed_weight = excluded.passed_weight,
              assessed_weight = excluded.assessed_weight, checks_passed = excluded.checks_passed,
              checks_failed = excluded.checks_failed, checks_not_applicable = excluded.checks_not_applicable,
              checks_error = excluded.checks_error, open_critical = excluded.open_critical, open_high = excluded.open_high,
              open_medium = excluded.open_medium, open_low = excluded.open_low, assets = excluded.assets,
              agents = excluded.agents, agents_online = excluded.agents_online, last_result_at = excluded.last_result_at,
+             risk = excluded.risk, risk_load = excluded.risk_load, risk_assets = excluded.risk_assets,
              refreshed_at = excluded.refreshed_at",
     )
     .bind(tenant_id)
@@ -134,6 +146,9 @@ pub async fn store(tx: &mut PlatformTx, tenant_id: Uuid, rollup: &Rollup) -> Res
     .bind(rollup.agents)
     .bind(rollup.agents_online)
     .bind(rollup.last_result_at)
+    .bind(rollup.risk)
+    .bind(rollup.risk_load)
+    .bind(rollup.risk_assets)
     .execute(tx.connection()?)
     .await?;
     Ok(())
@@ -144,7 +159,7 @@ macro_rules! select_rollup {
         concat!(
             "SELECT t.slug, r.tenant_id, r.refreshed_at, r.score, r.passed_weight, r.assessed_weight, r.checks_passed, ",
             "r.checks_failed, r.checks_not_applicable, r.checks_error, r.open_critical, r.open_high, r.open_medium, ",
-            "r.open_low, r.assets, r.agents, r.agents_online, r.last_result_at ",
+            "r.open_low, r.assets, r.agents, r.agents_online, r.last_result_at, r.risk, r.risk_load, r.risk_assets ",
             "FROM shared.tenant_rollups r JOIN shared.tenants t USING (tenant_id) ",
             $condition
         )

@@ -22,8 +22,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    agents, audit_key, auth, dead_letters,
-    agents, auth, compliance,
+    agents, audit_key, auth, compliance, dead_letters,
     error::Error,
     events,
     http::{body::LIMIT_BYTES, etag, openapi, security, timeout, trace, ui},

@@ -7,15 +7,15 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::plan::FindingWrite;
-use super::{Place, Planned};
+use super::{Place, Planned, exposure};
 use crate::error::{Error, Result};
 
 /// Bytes that are gathered before they are sent.
 const CHUNK: usize = 128 << 10;
 const STATEMENT: &str =
     "COPY findings (finding_id, asset_id, module, module_version, check_id, resource, severity, status,
-    evidence, content_hash, run_id, first_seen_at, opened_at) FROM STDIN (FORMAT binary)";
-const COLUMNS: i16 = 13;
+    evidence, content_hash, run_id, first_seen_at, opened_at, exposure) FROM STDIN (FORMAT binary)";
+const COLUMNS: i16 = 14;
 /// Signature, flags, length of the extension (PostgreSQL, `COPY`, "Binary Format").
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// From 1970 to 2000, where Postgres begins to count.
@@ -49,7 +49,7 @@ struct Rows(Vec<u8>);
 
 impl Rows {
     fn finding(&mut self, place: Place, planned: &Planned<'_>, finding: &FindingWrite<'_>) -> Result<()> {
-        let FindingWrite { finding_id, check, resource, severity, evidence, content } = finding;
+        let FindingWrite { finding_id, check, resource, severity, evidence, content, exposure } = finding;
         let envelope = planned.run.envelope;
         let at = (place.at.timestamp_micros() - EPOCH_MICROSECONDS).to_be_bytes();
         self.0.extend_from_slice(&COLUMNS.to_be_bytes());
@@ -65,7 +65,8 @@ impl Rows {
         self.field(content.as_bytes())?;
         self.field(envelope.run_id.as_bytes())?;
         self.field(&at)?;
-        self.field(&at)
+        self.field(&at)?;
+        self.field(&exposure::code(*exposure).to_be_bytes())
     }
 
     fn field(&mut self, bytes: &[u8]) -> Result<()> {

@@ -3,6 +3,7 @@
 //! two results of one module on one asset come one after the other, by the lock on their row of `asset_modules`.
 
 mod copy;
+pub(crate) mod exposure;
 mod facts;
 mod plan;
 mod read;
@@ -162,7 +163,7 @@ pub async fn apply_all(
     }
     write::states(connection, place, &planned).await?;
     write::findings(connection, place, &planned).await?;
-    write::scores(connection, place, &planned).await?;
+    write::scores(connection, context, place, &planned).await?;
     write::finish(connection, context, &planned).await?;
     for planned in &planned {
         let outcome = submissions.iter().position(|one| one.envelope.run_id == planned.run.envelope.run_id);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use analysis::risk::Exposure;
 use analysis::score::{self, Sums, Weighed, Weights};
 use catalog::Severity;
 use catalog::envelope::{Envelope, RunStatus, Verdict};
@@ -12,6 +13,8 @@ use catalog::facts::{Row, row_digest};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
+
+use super::exposure;
 
 /// A check's verdict as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,7 @@ pub(super) struct StoredFinding {
     pub(super) severity: Severity,
     pub(super) is_open: bool,
     pub(super) content: Uuid,
+    pub(super) exposure: Exposure,
 }
 
 /// A verdict to store.
@@ -72,9 +76,10 @@ pub(super) struct FindingWrite<'a> {
     pub(super) severity: Severity,
     pub(super) evidence: Cow<'a, Row>,
     pub(super) content: Uuid,
+    pub(super) exposure: Exposure,
 }
 
-/// Open findings by severity, or a change of them.
+/// Open findings by severity, or a change of them; or by how many percent exposure makes these weigh more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct OpenCounts {
     pub(super) critical: i64,
@@ -121,11 +126,20 @@ pub(super) struct Plan<'a> {
     pub(super) open: OpenCounts,
     /// Controls may stand otherwise: a verdict, a weight, or the version whose mappings hold has changed.
     pub(super) moves_standing: bool,
+    /// What exposure adds to their weight, in percent.
+    pub(super) extra: OpenCounts,
 }
 
 impl Plan<'_> {
     pub(super) fn changes_score(&self) -> bool {
-        self.sums != Sums::default() || self.open != OpenCounts::default()
+        let none = OpenCounts::default();
+        self.sums != Sums::default() || self.open != none || self.extra != none
+    }
+
+    /// One finding more is open, or with a sign of -1 one less.
+    fn count(&mut self, severity: Severity, exposure: Exposure, sign: i64) {
+        self.open.add(severity, sign);
+        self.extra.add(severity, sign * exposure::extra(exposure));
     }
 
     /// Checks that fail and did not before.
@@ -183,6 +197,7 @@ pub(super) fn incoming<'a>(
             severity,
             evidence: Cow::Borrowed(&finding.evidence),
             content: content_hash(severity, &envelope.version, &finding.evidence),
+            exposure: exposure::of(&finding.resource, &finding.evidence),
         };
         match by_id.entry(write.finding_id) {
             Entry::Vacant(place) => {
@@ -271,7 +286,7 @@ pub(super) fn plan<'a>(
             decided.contains(stored.check.as_str()) || (is_complete && !named.contains(stored.check.as_str()));
         if is_over {
             plan.closed.push(*id);
-            plan.open.add(stored.severity, -1);
+            plan.count(stored.severity, stored.exposure, -1);
         }
     }
     plan.closed.sort_unstable();
@@ -281,10 +296,10 @@ pub(super) fn plan<'a>(
             continue;
         }
         match stored.filter(|stored| stored.is_open) {
-            Some(stored) => plan.open.add(stored.severity, -1),
+            Some(stored) => plan.count(stored.severity, stored.exposure, -1),
             None => plan.opened.push(id),
         }
-        plan.open.add(finding.severity, 1);
+        plan.count(finding.severity, finding.exposure, 1);
         if stored.is_some() { plan.changed.push(finding) } else { plan.new.push(finding) }
     }
     plan

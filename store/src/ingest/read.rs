@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::plan::{Incoming, StoredFinding, StoredState};
-use super::{Planned, Run, Submission};
+use super::{Planned, Run, Submission, exposure};
 use crate::error::{Error, Result};
 use crate::waivers::{COVERS, IN_FORCE, NAMED};
 
@@ -110,7 +110,7 @@ pub(super) async fn findings(
     runs: &[Run<'_>],
     incoming: &[Incoming<'_>],
 ) -> Result<ByModule<Uuid, StoredFinding>> {
-    type Row = (String, Uuid, String, String, bool, Uuid);
+    type Row = (String, Uuid, String, String, bool, Uuid, i16);
     let modules = modules(runs);
     let mut stored = ByModule(HashMap::new());
     if modules.is_empty() {
@@ -123,10 +123,10 @@ pub(super) async fn findings(
         .flat_map(|(_, incoming)| incoming.by_id.keys().copied())
         .collect();
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT module, finding_id, check_id, severity, true, content_hash FROM findings
+        "SELECT module, finding_id, check_id, severity, true, content_hash, exposure FROM findings
              WHERE asset_id = $1 AND module = ANY($2) AND status = 'open'
          UNION ALL
-         SELECT module, finding_id, check_id, severity, false, content_hash FROM findings
+         SELECT module, finding_id, check_id, severity, false, content_hash, exposure FROM findings
              WHERE finding_id = ANY($3) AND asset_id = $1 AND status = 'closed'",
     )
     .bind(asset_id)
@@ -134,8 +134,9 @@ pub(super) async fn findings(
     .bind(ids)
     .fetch_all(connection)
     .await?;
-    for (module, id, check, severity, is_open, content) in rows {
-        let finding = StoredFinding { check, severity: severity_of(&severity)?, is_open, content };
+    for (module, id, check, severity, is_open, content, exposure) in rows {
+        let exposure = exposure::decode(exposure);
+        let finding = StoredFinding { check, severity: severity_of(&severity)?, is_open, content, exposure };
         stored.0.entry(module).or_default().insert(id, finding);
     }
     Ok(stored)

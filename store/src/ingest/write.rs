@@ -7,9 +7,10 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::plan::{FindingWrite, OpenCounts, StateWrite};
-use super::{IngestContext, Place, Planned, Submission, copy};
+use super::{IngestContext, Place, Planned, Submission, copy, exposure};
 use crate::error::{Error, Result};
 use crate::notify::Channel;
+use crate::risk;
 
 /// Opened findings that an event names; whoever wants more asks for the run's.
 const NAMED_IN_EVENT: usize = 100;
@@ -188,10 +189,11 @@ async fn changed_findings(connection: &mut PgConnection, place: Place, planned: 
         return Ok(());
     }
     sqlx::query(
-        "UPDATE findings f SET module_version = v, severity = s, evidence = e, content_hash = h, run_id = r, status = 'open',
-             closed_at = NULL, opened_at = CASE WHEN f.status = 'open' THEN f.opened_at ELSE $1 END,
+        "UPDATE findings f SET module_version = v, severity = s, evidence = e, content_hash = h, run_id = r, exposure = x,
+             status = 'open', closed_at = NULL, opened_at = CASE WHEN f.status = 'open' THEN f.opened_at ELSE $1 END,
              times_reopened = f.times_reopened + CASE WHEN f.status = 'open' THEN 0 ELSE 1 END
-         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::uuid[], $7::uuid[]) AS u(i, v, s, e, h, r)
+         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::uuid[], $7::uuid[], $8::smallint[])
+             AS u(i, v, s, e, h, r, x)
          WHERE f.finding_id = u.i",
     )
     .bind(place.at)
@@ -201,37 +203,55 @@ async fn changed_findings(connection: &mut PgConnection, place: Place, planned: 
     .bind(changed.iter().map(|(_, finding)| Json(finding.evidence.as_ref())).collect::<Vec<Json<&Row>>>())
     .bind(changed.iter().map(|(_, finding)| finding.content).collect::<Vec<_>>())
     .bind(changed.iter().map(|(one, _)| one.run.envelope.run_id).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, finding)| exposure::code(finding.exposure)).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Adds what changed to the asset's kept sums, and sets today's row of its trend: one statement, none if nothing changed.
-/// The revision says that the asset's standings are behind.
-pub(super) async fn scores(connection: &mut PgConnection, place: Place, planned: &[Planned<'_>]) -> Result<()> {
+/// Adds what changed to the asset's kept sums, judges its risk by them, and sets today's row of its trend: one statement, none
+/// if nothing changed. The revision says that the asset's standings are behind.
+pub(super) async fn scores(
+    connection: &mut PgConnection,
+    context: &IngestContext,
+    place: Place,
+    planned: &[Planned<'_>],
+) -> Result<()> {
     let moves_standing = planned.iter().any(|one| one.plan.moves_standing);
     if !moves_standing && !planned.iter().any(|one| one.plan.changes_score()) {
         return Ok(());
     }
     let sums = planned.iter().fold(analysis::score::Sums::default(), |sums, one| sums.plus(one.plan.sums));
     let open = planned.iter().fold(OpenCounts::default(), |open, one| open.plus(one.plan.open));
+    let extra = planned.iter().fold(OpenCounts::default(), |extra, one| extra.plus(one.plan.extra));
+    let [critical, high, medium, low] = risk::weights_of(&context.weights);
     // Rounded half up, as analysis::score::of_weights does; the property test compares the two.
-    sqlx::query(
+    sqlx::query(concat!(
         "WITH scored AS (
-             UPDATE asset_scores SET updated_at = $2, passed_weight = passed_weight + $3, assessed_weight = assessed_weight + $4,
+             UPDATE asset_scores s SET updated_at = $2, passed_weight = passed_weight + $3, assessed_weight = assessed_weight + $4,
                  passed = passed + $5, failed = failed + $6, not_applicable = not_applicable + $7, error = error + $8,
                  open_critical = open_critical + $9, open_high = open_high + $10, open_medium = open_medium + $11,
-                 open_low = open_low + $12, waived = waived + $13, waived_weight = waived_weight + $14, revision = revision + $15,
+                 open_low = open_low + $12, waived = waived + $13, waived_weight = waived_weight + $14,
+                 revision = revision + $15, extra_critical = extra_critical + $16, extra_high = extra_high + $17,
+                 extra_medium = extra_medium + $18, extra_low = extra_low + $19,
+                 (load, risk) = (",
+        risk::judged!(
+            weights "$20", "$21", "$22", "$23";
+            counts "s.open_critical + $9", "s.open_high + $10", "s.open_medium + $11", "s.open_low + $12";
+            extras "s.extra_critical + $16", "s.extra_high + $17", "s.extra_medium + $18", "s.extra_low + $19"
+        ),
+        "),
                  score = CASE WHEN assessed_weight + $4 > 0 THEN (((passed_weight + $3) * 200 + assessed_weight + $4)
                      / ((assessed_weight + $4) * 2))::smallint END
-             WHERE asset_id = $1 RETURNING asset_id, score, passed_weight, assessed_weight
+             WHERE asset_id = $1 RETURNING asset_id, score, passed_weight, assessed_weight, risk
          )
-         INSERT INTO score_days AS d (scope, scope_id, day, score, passed_weight, assessed_weight)
-         SELECT 'asset', asset_id, ($2 AT TIME ZONE 'UTC')::date, score, passed_weight, assessed_weight FROM scored
+         INSERT INTO score_days AS d (scope, scope_id, day, score, passed_weight, assessed_weight, risk)
+         SELECT 'asset', asset_id, ($2 AT TIME ZONE 'UTC')::date, score, passed_weight, assessed_weight, risk FROM scored
          ON CONFLICT (scope, scope_id, day) DO UPDATE SET score = excluded.score, passed_weight = excluded.passed_weight,
-             assessed_weight = excluded.assessed_weight
-         WHERE (d.passed_weight, d.assessed_weight) IS DISTINCT FROM (excluded.passed_weight, excluded.assessed_weight)",
-    )
+             assessed_weight = excluded.assessed_weight, risk = excluded.risk
+         WHERE (d.passed_weight, d.assessed_weight, d.risk)
+             IS DISTINCT FROM (excluded.passed_weight, excluded.assessed_weight, excluded.risk)",
+    ))
     .bind(place.asset_id)
     .bind(place.at)
     .bind(sums.passed_weight)
@@ -247,13 +267,20 @@ pub(super) async fn scores(connection: &mut PgConnection, place: Place, planned:
     .bind(sums.waived)
     .bind(sums.waived_weight)
     .bind(i64::from(moves_standing))
+    .bind(extra.critical)
+    .bind(extra.high)
+    .bind(extra.medium)
+    .bind(extra.low)
+    .bind(critical)
+    .bind(high)
+    .bind(medium)
+    .bind(low)
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Records the snapshots that the facts have now, leaves the events, writes the audit rows and marks the jobs done: one
-/// statement.
+/// Records the snapshots that the facts have now, leaves the events, writes the audit rows and marks the jobs done: one statement.
 pub(super) async fn finish(
     connection: &mut PgConnection,
     context: &IngestContext,

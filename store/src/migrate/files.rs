@@ -35,6 +35,7 @@ const PLATFORM: &[Migration] = migrations!("platform":
     "20261121180000_platform.sql",
     "20261122020000_platform.sql",
     "20261122040000_platform.sql",
+    "20261122050000_platform.sql",
     "20261122060000_platform.sql",
     "20261122070000_platform.sql",
 );
@@ -44,6 +45,7 @@ const TENANT: &[Migration] = migrations!("tenant":
     "20261122010100_tenant.sql",
     "20261122020000_tenant.sql",
     "20261122040000_tenant.sql",
+    "20261122050000_tenant.sql",
     "20261122060000_tenant.sql",
 );
 

@@ -6,9 +6,9 @@
 mod agents;
 mod archive;
 mod attacks;
+mod compliance;
 mod crossing;
 mod dead_letters;
-mod compliance;
 mod fixture;
 mod idle;
 mod kubernetes;
