@@ -14,6 +14,7 @@ mod bootstrap;
 pub mod checks;
 pub mod compliance;
 pub mod credentials;
+pub mod drift;
 pub mod enrollment;
 mod error;
 pub mod export;

@@ -91,6 +91,11 @@ impl Asset {
         self.shelves.contains_key(&kind)
     }
 
+    /// Whether the thing is there in that form, as far as is known: what is beyond a quota is not.
+    pub fn has(&self, item: &Item) -> bool {
+        self.seen(item.kind(), item.form()).is_some_and(Seen::is_there)
+    }
+
     /// Entries that are kept of a kind.
     pub fn len(&self, kind: Kind) -> usize {
         self.shelves.get(&kind).map_or(0, |things| things.seen.len())

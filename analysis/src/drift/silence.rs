@@ -66,6 +66,16 @@ impl Subject {
         Ok(Self { text: text.to_owned(), is_beginning })
     }
 
+    /// The name, or its beginning.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether everything is meant whose name begins so.
+    pub const fn is_beginning(&self) -> bool {
+        self.is_beginning
+    }
+
     fn names(&self, subject: &str) -> bool {
         if self.is_beginning { subject.starts_with(&self.text) } else { subject == self.text }
     }

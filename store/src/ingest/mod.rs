@@ -164,7 +164,7 @@ pub async fn apply_all(
     write::states(connection, place, &planned).await?;
     write::findings(connection, place, &planned).await?;
     write::scores(connection, context, place, &planned).await?;
-    write::finish(connection, context, &planned).await?;
+    write::finish(connection, context, place, &planned).await?;
     for planned in &planned {
         let outcome = submissions.iter().position(|one| one.envelope.run_id == planned.run.envelope.run_id);
         if let Some(outcome) = outcome.and_then(|position| outcomes.get_mut(position)) {

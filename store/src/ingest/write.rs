@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::plan::{FindingWrite, OpenCounts, StateWrite};
 use super::{IngestContext, Place, Planned, Submission, copy, exposure};
+use crate::drift;
 use crate::error::{Error, Result};
 use crate::notify::Channel;
 use crate::risk;
@@ -280,13 +281,16 @@ pub(super) async fn scores(
     Ok(())
 }
 
-/// Records the snapshots that the facts have now, leaves the events, writes the audit rows and marks the jobs done: one statement.
+/// Records the snapshots that the facts have now, leaves the runs whose drift has to be followed and the events, writes the
+/// audit rows and marks the jobs done: one statement.
 pub(super) async fn finish(
     connection: &mut PgConnection,
     context: &IngestContext,
+    place: Place,
     planned: &[Planned<'_>],
 ) -> Result<()> {
     let has_moved = |one: &&Planned<'_>| one.snapshot() != one.run.stored;
+    let drifting = || planned.iter().filter(|one| has_moved(one) && drift::concerns(&one.run.envelope.facts));
     sqlx::query(
         "WITH done AS (
              UPDATE shared.jobs SET state = 'done', finished_at = now(), leased_until = NULL
@@ -294,6 +298,9 @@ pub(super) async fn finish(
          ), kept AS (
              UPDATE asset_modules m SET snapshot = u.s FROM unnest($4::text[], $5::text[]) AS u(m, s)
              WHERE m.asset_id = $6 AND m.module = u.m
+         ), to_follow AS (
+             INSERT INTO drift_runs (run_id, asset_id, module, module_version, found_at, is_inventory)
+             SELECT r, $6, m, v, $17, i FROM unnest($13::uuid[], $14::text[], $15::text[], $16::boolean[]) AS u(r, m, v, i)
          ), left_events AS (
              INSERT INTO shared.outbox (event_id, kind, aggregate_id, subject_id, payload)
              SELECT i, 'run.ingested', $6, r, p FROM unnest($7::uuid[], $1::uuid[], $8::jsonb[]) AS u(i, r, p)
@@ -315,6 +322,11 @@ pub(super) async fn finish(
     .bind(planned.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
     .bind(planned.iter().map(|one| Json(audited(one))).collect::<Vec<_>>())
     .bind(Channel::Outbox.name())
+    .bind(drifting().map(|one| one.run.envelope.run_id).collect::<Vec<_>>())
+    .bind(drifting().map(|one| module_of(one)).collect::<Vec<_>>())
+    .bind(drifting().map(|one| one.run.envelope.version.as_str()).collect::<Vec<_>>())
+    .bind(drifting().map(|one| one.run.stored.is_none()).collect::<Vec<_>>())
+    .bind(place.at)
     .execute(connection)
     .await?;
     Ok(())
