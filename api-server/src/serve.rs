@@ -155,6 +155,7 @@ pub fn start_with(config: Config, kube: kube::Client, shutdown: CancellationToke
         dirty: Marks::default(),
         backlog: Backlog::default(),
         unchained: Marks::default(),
+        unfollowed: Marks::default(),
         metrics,
         shutdown,
         config,

@@ -80,15 +80,18 @@ pub struct AppState {
     pub backlog: Backlog,
     /// Tenants whose audit log has rows that are in no chain yet.
     pub unchained: Marks<Uuid>,
+    /// Tenants with runs whose drift waits.
+    pub unfollowed: Marks<TenantRef>,
     /// The program is told to end.
     pub shutdown: CancellationToken,
 }
 
 impl AppState {
-    /// Something of the tenant was written: its figures and its audit chain are behind.
+    /// Something of the tenant was written: its figures, its audit chain and what is known of drift are behind.
     pub fn has_changed(&self, tenant: &TenantRef) {
         self.dirty.mark(tenant.clone());
         self.unchained.mark(tenant.id);
+        self.unfollowed.mark(tenant.clone());
     }
 }
 

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod backlog;
 pub mod catalog;
 pub mod dispatch;
+pub mod drift;
 pub mod leases;
 pub mod marks;
 pub mod retention;
@@ -21,6 +22,7 @@ pub fn spawn(app: &App, tasks: &mut JoinSet<()>) {
     tasks.spawn(backlog::run(app.clone()));
     tasks.spawn(catalog::run(app.clone()));
     tasks.spawn(dispatch::run(app.clone()));
+    tasks.spawn(drift::run(app.clone()));
     tasks.spawn(leases::run(app.clone()));
     tasks.spawn(pulse::run(app.clone()));
     tasks.spawn(retention::run(app.clone()));

@@ -5,15 +5,21 @@
 //! transaction: every replica looks there at its start, when notified, and every 5 s. Figures are measured and not added up,
 //! so an event that comes twice does no harm.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
+use analysis::score::Weights;
 use futures::{StreamExt, stream};
 use store::{
-    TenantRef, compliance,
+    TenantRef, Write, compliance,
     outbox::{self, Claim, Outcome, Terms, Turn},
-    rollups,
+    risk, rollups,
 };
 use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
 
 use crate::{
     error::{Result, chain},
@@ -35,14 +41,35 @@ const STALE_AFTER: Duration = Duration::from_mins(1);
 const LIMIT: Duration = Duration::from_secs(15);
 /// All of a pass end so long before their lease does: what comes after it might be another replica's by then.
 const MARGIN: Duration = Duration::from_secs(10);
+/// Kept risks are held against the tenant's weights and ratings when the weights changed, and as often.
+const SETTLE_EVERY: Duration = Duration::from_mins(1);
+
+/// With which weights the risks of each tenant were settled, and when; what is lost of it is settled once more.
+#[derive(Debug, Default)]
+struct Settled(Mutex<HashMap<Uuid, (Weights, Instant)>>);
+
+impl Settled {
+    fn is_due(&self, tenant_id: Uuid, weights: Weights) -> bool {
+        let settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.get(&tenant_id).is_none_or(|(with, at)| *with != weights || at.elapsed() >= SETTLE_EVERY)
+    }
+
+    fn done(&self, tenant_id: Uuid, weights: Weights) {
+        let mut settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Tenants that are gone.
+        settled.retain(|_, (_, at)| at.elapsed() < 10 * SETTLE_EVERY);
+        settled.insert(tenant_id, (weights, Instant::now()));
+    }
+}
 
 /// Works until told to end.
 pub async fn run(app: App) {
     let shutdown = app.shutdown.clone();
+    let settled = Settled::default();
     let work = async {
         let mut turn = Turn::default();
         loop {
-            let passed = pass(&app, &mut turn).await;
+            let passed = pass(&app, &settled, &mut turn).await;
             app.metrics.pass("rollups", passed.is_ok());
             match passed {
                 Ok(true) => continue,
@@ -56,7 +83,7 @@ pub async fn run(app: App) {
 }
 
 /// Whether there is more to do at once.
-async fn pass(app: &App, turn: &mut Turn) -> Result<bool> {
+async fn pass(app: &App, settled: &Settled, turn: &mut Turn) -> Result<bool> {
     let terms = Terms::default();
     let until = Instant::now() + terms.lease.saturating_sub(MARGIN);
     let mut tx = app.db.platform().await?;
@@ -70,7 +97,7 @@ async fn pass(app: &App, turn: &mut Turn) -> Result<bool> {
     app.metrics.dirty_rollups.set(i64::try_from(tenants.len()).unwrap_or(i64::MAX));
     let undone: HashMap<TenantRef, Outcome> = stream::iter(tenants)
         .map(|tenant| async move {
-            let outcome = refresh_until(app, &tenant, until).await;
+            let outcome = refresh_until(app, settled, &tenant, until).await;
             (outcome != Outcome::Done).then_some((tenant, outcome))
         })
         .buffer_unordered(AT_ONCE)
@@ -98,12 +125,12 @@ async fn settle(app: &App, claim: &Claim, undone: &HashMap<TenantRef, Outcome>) 
 }
 
 /// Measures a tenant, within its limit; one whose turn does not come before the end is left as it is.
-async fn refresh_until(app: &App, tenant: &TenantRef, until: Instant) -> Outcome {
+async fn refresh_until(app: &App, settled: &Settled, tenant: &TenantRef, until: Instant) -> Outcome {
     let now = Instant::now();
     if now >= until {
         return Outcome::Untouched;
     }
-    let failed = match timeout_at(until.min(now + LIMIT), refresh(app, tenant)).await {
+    let failed = match timeout_at(until.min(now + LIMIT), refresh(app, settled, tenant)).await {
         Ok(Ok(())) => return Outcome::Done,
         Ok(Err(error)) => chain(&error),
         Err(_) => format!("the rollup took longer than {} s", LIMIT.as_secs()),
@@ -112,15 +139,21 @@ async fn refresh_until(app: &App, tenant: &TenantRef, until: Instant) -> Outcome
     Outcome::Failed(failed)
 }
 
-async fn refresh(app: &App, tenant: &TenantRef) -> Result<()> {
-    // First: what it counts of waivers is in the scores that are measured.
-    let kept = match app.tenants.get(tenant.slug.as_str()) {
-        Some(resource) => Some(compliance::keep(&app.db, tenant, &plan::weights(&resource.spec)).await?),
-        // Nobody says how it weighs; what is kept stays until somebody does.
-        None => None,
+async fn refresh(app: &App, settled: &Settled, tenant: &TenantRef) -> Result<()> {
+    // Without a resource nobody says how much a severity counts: what is kept stays until somebody does.
+    let Some(weights) = app.tenants.get(tenant.slug.as_str()).map(|resource| plan::weights(&resource.spec)) else {
+        rollups::refresh(&app.db, tenant).await?;
+        return Ok(());
     };
+    // First: what they count is in the figures that are measured.
+    let kept = compliance::keep(&app.db, tenant, &weights).await?;
+    if settled.is_due(tenant.id, weights) {
+        let mut tx = app.db.tenant::<Write>(tenant).await?;
+        risk::settle(&mut tx, &weights).await?;
+        tx.commit().await?;
+        settled.done(tenant.id, weights);
+    }
     rollups::refresh(&app.db, tenant).await?;
-    let Some(kept) = kept else { return Ok(()) };
     let mut tx = app.db.platform().await?;
     compliance::publish(&mut tx, tenant.id, &kept).await?;
     tx.commit().await?;
