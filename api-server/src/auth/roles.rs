@@ -125,6 +125,10 @@ permissions! {
     ManageWaivers Tenant "waivers.manage": Manager Admin MspAdmin SuperAdmin;
     /// Sees how the tenants below the tenant stand.
     ReadTenantsBelow Tenant "tenants.read_below": MspAdmin SuperAdmin;
+    /// Says how much assets matter and whether the internet reaches them.
+    ManageAssets Tenant "assets.manage": Manager Admin MspAdmin SuperAdmin;
+    /// Approves changes and plans maintenance, of which nobody is told as drift.
+    ManageDrift Tenant "drift.manage": Manager Admin MspAdmin SuperAdmin;
     /// Sees agents and their state.
     ReadAgents Tenant "agents.read": Readonly User Manager Admin MspAdmin SuperAdmin;
     /// Enrols and removes agents, makes enrolment tokens.

@@ -100,7 +100,7 @@ fn cors(app: &App) -> CorsLayer {
     // Only bearer tokens cross sites: cookies are not allowed (no credentials).
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,

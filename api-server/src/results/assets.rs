@@ -7,20 +7,28 @@ use catalog::envelope::Verdict;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{Read, assets, checks};
+use store::{Read, Write, assets, audit, checks, risk};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    auth::{Allow, Scope, TenantTx, permission::ReadResults},
+    auth::{
+        Allow, Scope, TenantTx,
+        permission::{ManageAssets, ReadResults},
+    },
     error::{Error, Result},
     http::{
+        body::Json,
         csv,
         page::{List, Listing, Part},
         query::{Path, Query},
     },
-    results::overview::{SeverityCounts, VerdictCounts},
+    results::{
+        overview::{SeverityCounts, VerdictCounts},
+        risk::Criticality,
+    },
     state::App,
+    tenants::plan,
 };
 
 /// An asset.
@@ -45,6 +53,12 @@ pub struct AssetView {
     pub checks: VerdictCounts,
     /// Its open findings.
     pub findings: SeverityCounts,
+    /// 0 to 100; none where nothing looked at it yet.
+    pub risk: Option<i16>,
+    /// low, normal, high or critical.
+    pub criticality: String,
+    /// Whether the internet reaches it.
+    pub internet_facing: bool,
     /// When it was first seen.
     pub first_seen_at: DateTime<Utc>,
     /// When it was last heard of.
@@ -72,6 +86,9 @@ fn view(row: assets::Asset) -> AssetView {
             medium: row.open_medium.into(),
             low: row.open_low.into(),
         },
+        risk: row.risk,
+        criticality: row.criticality,
+        internet_facing: row.internet_facing,
         first_seen_at: row.first_seen_at,
         last_seen_at: row.last_seen_at,
     }
@@ -173,6 +190,51 @@ pub async fn export(
 pub async fn get(_: Allow<ReadResults>, Path(id): Path<Uuid>, mut tenant: TenantTx<Read>) -> Result<Answer<AssetView>> {
     let row = assets::get(&mut tenant.0, id).await?;
     tenant.0.rollback().await?;
+    Ok(Answer(view(row.ok_or(Error::NotFound("asset"))?)))
+}
+
+/// What its owner says of an asset. What is left out stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateAsset {
+    /// How much it matters.
+    pub criticality: Option<Criticality>,
+    /// Whether the internet reaches it.
+    pub internet_facing: Option<bool>,
+}
+
+/// Says how much an asset matters and whether the internet reaches it. Its risk, and that of the tenant, follow.
+#[utoipa::path(
+    patch, path = "/assets/{id}", tag = "results", params(("id" = Uuid, Path)), request_body = RateAsset,
+    responses((status = 200, body = AssetView))
+)]
+pub async fn rate(
+    allowed: Allow<ManageAssets>,
+    scope: Scope,
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    Json(RateAsset { criticality, internet_facing }): Json<RateAsset>,
+) -> Result<Answer<AssetView>> {
+    if criticality.is_none() && internet_facing.is_none() {
+        return Err(Error::field("criticality", "Write criticality, internet_facing, or both."));
+    }
+    let new = risk::NewRating { criticality: criticality.map(Into::into), internet_facing };
+    let mut tx = app.db.tenant::<Write>(&scope.tenant).await?;
+    let (before, after) = risk::rate(&mut tx, id, new, &plan::weights(&scope.resource.spec)).await?;
+    if before != after {
+        let entry = audit::Entry {
+            actor: format!("user:{}", allowed.identity.user_id),
+            action: "asset.rated".to_owned(),
+            subject: id.to_string(),
+            details: json!({ "before": before, "after": after }),
+        };
+        audit::write(&mut tx, &entry).await?;
+    }
+    let row = assets::get(&mut tx, id).await?;
+    tx.commit().await?;
+    if before != after {
+        app.has_changed(&scope.tenant);
+    }
     Ok(Answer(view(row.ok_or(Error::NotFound("asset"))?)))
 }
 
