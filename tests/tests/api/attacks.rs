@@ -116,6 +116,7 @@ async fn another_tenants_identifiers_do_not_exist() -> Result<()> {
         format!("/v1/assets/{asset}/facts"),
         format!("/v1/assets/{asset}/checks"),
         format!("/v1/assets/{asset}/timeline"),
+        format!("/v1/assets/{asset}/risk"),
         format!("/v1/runs/{run}"),
         format!("/v1/agents/{}", host.agent_id),
     ] {

@@ -9,6 +9,7 @@ mod attacks;
 mod compliance;
 mod crossing;
 mod dead_letters;
+mod drift;
 mod fixture;
 mod idle;
 mod kubernetes;

@@ -4,6 +4,7 @@
 
 mod audit;
 mod credentials;
+mod drift;
 mod ingest;
 mod installation;
 mod isolation;
@@ -14,6 +15,7 @@ mod outbox;
 mod pool;
 mod provisioning;
 mod retention;
+mod risk;
 mod snapshots;
 mod standings;
 mod together;
