@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Results that come within this time are followed together: they share the reading and writing of their groups' baselines.
-const COALESCE: Duration = Duration::from_secs(2);
+const COALESCE: Duration = Duration::from_secs(5);
 /// How long without a mark before the next turn.
 const TURN: Duration = Duration::from_secs(30);
 /// How often every tenant is looked at.

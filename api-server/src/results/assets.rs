@@ -213,8 +213,9 @@ pub async fn rate(
     scope: Scope,
     State(app): State<App>,
     Path(id): Path<Uuid>,
-    Json(RateAsset { criticality, internet_facing }): Json<RateAsset>,
+    Json(request): Json<RateAsset>,
 ) -> Result<Answer<AssetView>> {
+    let RateAsset { criticality, internet_facing } = request;
     if criticality.is_none() && internet_facing.is_none() {
         return Err(Error::field("criticality", "Write criticality, internet_facing, or both."));
     }
