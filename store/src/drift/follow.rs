@@ -76,12 +76,12 @@ pub async fn follow(tx: &mut TenantTx<Write>) -> Result<Option<Followed>> {
 /// The kinds of things that a module looks at, by its slug and version.
 type Kinds = HashMap<(String, String), Vec<Kind>>;
 
-/// Of the modules that report for the first time: they looked also where they found nothing.
+/// Of the modules that report for the first time, or the first time in a version: they looked also where they found nothing.
 async fn kinds(tx: &mut TenantTx<Write>, batch: &Batch) -> Result<Kinds> {
     let modules = batch.assets.values().flat_map(|asset| asset.modules.values());
     let firsts: BTreeSet<(&str, &str)> = modules
         .flat_map(|module| module.looks.iter().zip(&module.moved))
-        .filter(|(_, moved)| moved.is_inventory)
+        .filter(|(look, moved)| moved.is_inventory || look.is_new_version)
         .map(|(look, _)| (look.module.as_str(), look.version.as_str()))
         .collect();
     if firsts.is_empty() {
@@ -187,6 +187,8 @@ fn judge(batch: Batch, kinds: &Kinds, baselines: &mut Baselines, grants: &InForc
         let of_group = baselines.groups.entry(group.clone()).or_default();
         let mut has_learned = false;
         for Judged { look, is_inventory, mut changes } in looks {
+            // A new version may look at more than the one before: what it finds was there, as in a first look.
+            let is_inventory = is_inventory || look.is_new_version;
             let looked_at: &[Kind] = if is_inventory {
                 let module = (look.module.clone(), look.version.clone());
                 kinds.get(&module).map(Vec::as_slice).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! Drift as it is stored: what changed on which asset, how unusual that is, in a sentence, and who silenced it.
 //!
-//! It is followed after the ingest ([`follow`]), from the runs that the ingest leaves in `drift_runs`. A list is read newest
+//! It is followed after the ingest ([`follow()`]), from the runs that the ingest leaves in `drift_runs`. A list is read newest
 //! first; kind, rarity and silence are compared row by row, so that a part of such a list looks at a number of drifts and says
 //! where it stopped.
 

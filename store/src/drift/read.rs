@@ -31,6 +31,8 @@ pub(super) struct Look {
     pub(super) version: String,
     pub(super) at: DateTime<Utc>,
     pub(super) previous: Option<DateTime<Utc>>,
+    /// The module looks at other things than it did the last time, perhaps.
+    pub(super) is_new_version: bool,
     queued_at: DateTime<Utc>,
 }
 
@@ -81,6 +83,7 @@ struct Read {
     module_version: Option<String>,
     found_at: Option<DateTime<Utc>>,
     previous_at: Option<DateTime<Utc>>,
+    previous_version: Option<String>,
     queued_at: Option<DateTime<Utc>>,
     is_inventory: Option<bool>,
     table_name: Option<String>,
@@ -120,23 +123,23 @@ pub(super) async fn batch<M: Mode>(tx: &mut TenantTx<M>, most: u32) -> Result<Ba
              SELECT d.* FROM drift_runs d JOIN picked USING (asset_id)
          )
          SELECT 'run' AS part, w.asset_id, w.module, w.run_id, w.module_version, w.found_at, p.received_at AS previous_at,
-             w.queued_at, w.is_inventory, NULL::text AS table_name, NULL::jsonb AS before, NULL::jsonb AS after,
+             p.module_version AS previous_version, w.queued_at, w.is_inventory, NULL::text AS table_name, NULL::jsonb AS before, NULL::jsonb AS after,
              NULL::jsonb AS about
          FROM waiting w LEFT JOIN runs r USING (run_id) LEFT JOIN LATERAL (
-             SELECT e.received_at FROM runs e WHERE NOT w.is_inventory AND e.asset_id = w.asset_id
+             SELECT e.received_at, e.module_version FROM runs e WHERE NOT w.is_inventory AND e.asset_id = w.asset_id
                  AND e.received_at <= r.received_at AND e.run_id <> w.run_id AND e.module = w.module AND e.status <> 'failed'
              ORDER BY e.received_at DESC LIMIT 1
          ) p ON true
          UNION ALL
-         SELECT 'asset', a.asset_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+         SELECT 'asset', a.asset_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
              jsonb_build_object('kind', a.kind, 'os', a.os ->> 'id', 'labels', a.labels)
          FROM picked JOIN assets a USING (asset_id)
          UNION ALL
-         SELECT 'change', w.asset_id, w.module, w.run_id, NULL, NULL, NULL, NULL, NULL, c.table_name, c.before, c.after, NULL
+         SELECT 'change', w.asset_id, w.module, w.run_id, NULL, NULL, NULL, NULL, NULL, NULL, c.table_name, c.before, c.after, NULL
          FROM waiting w JOIN fact_changes c ON c.asset_id = w.asset_id AND c.changed_at = w.found_at AND c.run_id = w.run_id
          WHERE c.table_name = ANY($3)
          UNION ALL
-         SELECT 'fact', f.asset_id, f.module, NULL, NULL, NULL, NULL, NULL, NULL, f.table_name, NULL, f.content, NULL
+         SELECT 'fact', f.asset_id, f.module, NULL, NULL, NULL, NULL, NULL, NULL, NULL, f.table_name, NULL, f.content, NULL
          FROM (SELECT DISTINCT asset_id, module FROM waiting) w JOIN facts f USING (asset_id, module)
          WHERE f.table_name = ANY($3)
          LIMIT $4",
@@ -166,7 +169,15 @@ fn ordered(rows: Vec<Read>) -> Batch {
                     continue;
                 };
                 moves.entry(run_id).or_default().is_inventory = read.is_inventory.unwrap_or(false);
-                let look = Look { run_id, module: name.clone(), version, at, previous: read.previous_at, queued_at };
+                let look = Look {
+                    run_id,
+                    module: name.clone(),
+                    is_new_version: read.previous_version.is_some_and(|previous| previous != version),
+                    version,
+                    at,
+                    previous: read.previous_at,
+                    queued_at,
+                };
                 asset.modules.entry(name).or_default().looks.push(look);
             }
             ("change", _, Some(run_id)) => {

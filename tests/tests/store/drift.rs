@@ -228,6 +228,55 @@ async fn every_change_is_told_once_whenever_it_is_followed() -> anyhow::Result<(
 }
 
 #[tokio::test]
+async fn what_a_new_version_of_a_module_finds_is_learned_and_not_told() -> anyhow::Result<()> {
+    let fleet = Fleet::new(1).await?;
+    fleet.report(0, &[(443, ANY)]).await?;
+    fleet.follow().await?;
+    // As if that had been an older version's.
+    fleet.scene.installation.admin("UPDATE tenant_acme.runs SET module_version = '0.0.1'").await?;
+    fleet.report(0, &[(443, ANY), (8443, ANY)]).await?;
+    let learned = fleet.follow().await?;
+    assert_eq!((learned.runs, learned.drifts), (1, 0));
+    fleet.report(0, &[(443, ANY)]).await?;
+    assert_eq!(fleet.follow().await?.drifts, 1);
+    let told = fleet.list(&DriftFilter::default()).await?;
+    assert_eq!((told[0].change.as_str(), told[0].subject.as_str()), ("vanished", "8443/tcp"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_asset_is_counted_in_the_group_that_its_label_names() -> anyhow::Result<()> {
+    let fleet = Fleet::new(6).await?;
+    for host in 0..6 {
+        fleet.report(host, &[(443, ANY)]).await?;
+    }
+    fleet.follow().await?;
+    let asset_id = fleet.hosts[5].asset_id;
+    fleet
+        .scene
+        .installation
+        .admin(&format!(
+            "UPDATE tenant_acme.assets SET labels = '{{\"group\": \"databases\"}}' WHERE asset_id = '{asset_id}'"
+        ))
+        .await?;
+    fleet.report(5, &[(443, ANY), (5432, ANY)]).await?;
+    assert_eq!(fleet.follow().await?.drifts, 1);
+    let told = fleet.list(&DriftFilter::default()).await?;
+    assert_eq!(told[0].group_name, "databases");
+    assert!(told[0].sentence.contains("there is no other of its group"), "{}", told[0].sentence);
+    let groups: Vec<(String, Vec<u8>)> =
+        sqlx::query_as("SELECT name, content FROM tenant_acme.drift_baselines WHERE scope = 'group' ORDER BY name")
+            .fetch_all(&fleet.scene.installation.admin)
+            .await?;
+    let mut members = Vec::new();
+    for (name, content) in groups {
+        members.push((name, Group::decode(&content)?.members(Kind::Port)));
+    }
+    assert_eq!(members, [("databases".to_owned(), 1), ("web servers".to_owned(), 5)]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn approvals_and_windows_silence_what_they_cover_and_nothing_else() -> anyhow::Result<()> {
     let fleet = Fleet::new(3).await?;
     let other = fleet.scene.installation.tenant("other").await?;
