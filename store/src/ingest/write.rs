@@ -290,7 +290,7 @@ pub(super) async fn finish(
     planned: &[Planned<'_>],
 ) -> Result<()> {
     let has_moved = |one: &&Planned<'_>| one.snapshot() != one.run.stored;
-    let drifting = || planned.iter().filter(|one| has_moved(one) && drift::concerns(&one.run.envelope.facts));
+    let drifting = || planned.iter().filter(move |one| has_moved(one) && drift::concerns(&one.run.envelope.facts));
     sqlx::query(
         "WITH done AS (
              UPDATE shared.jobs SET state = 'done', finished_at = now(), leased_until = NULL
