@@ -102,7 +102,7 @@ pub struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { aggregates: 256, aggregates_of_tenant: 128, events_of_aggregate: 16, lease: Duration::from_mins(1) }
+        Self { aggregates: 256, aggregates_of_tenant: 128, events_of_aggregate: 16, lease: Duration::from_secs(30) }
     }
 }
 
@@ -160,7 +160,9 @@ pub async fn claim(tx: &mut PlatformTx, turn: &mut Turn, terms: &Terms) -> Resul
     let mut rows = lease(tx, id, &roles, &lanes, terms).await?;
     rows.sort_unstable_by_key(|row| (row.turn, row.position));
     let most = usize::try_from(terms.events_of_aggregate).unwrap_or(usize::MAX);
-    claim.has_more |= rows.chunk_by(|a, b| a.turn == b.turn).any(|of_aggregate| of_aggregate.len() >= most);
+    claim.has_more |= rows.chunk_by(|a, b| a.turn == b.turn).any(|of_aggregate| of_aggregate.len() >= most)
+        // Taken alone, or put aside: what is behind it waits.
+        || rows.iter().any(|row| row.is_dead || row.attempts > 1);
     for row in rows {
         if row.is_dead {
             claim.buried += 1;

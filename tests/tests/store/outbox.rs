@@ -164,6 +164,7 @@ async fn a_worker_that_is_lost_after_its_effect_repeats_it_and_cannot_settle_any
     let again = claim(db).await?;
     assert_eq!(numbers(&again), [1], "alone, since nobody knows whether it was what ended the worker");
     assert_eq!(again.events[0].attempts, 2);
+    assert!(again.has_more, "and what is behind it waits for nothing else");
     assert_eq!(rollups::refresh(db, &tenant).await?, measured, "the effect is the same however often it comes");
     let late = settle(db, &lost, |_| Outcome::Failed("late".to_owned())).await?;
     assert_eq!(late.events, 1, "the one that nobody else holds");
