@@ -83,7 +83,7 @@ WHERE d.mark LIKE 'tenantra:%' AND NOT EXISTS (
 
 const ROW_LEVEL_SECURITY: &str = r"
 SELECT 'shared', format('row-level security of shared.%I is not enabled and forced; run: ALTER TABLE shared.%I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', w.name, w.name)
-FROM unnest(ARRAY['jobs', 'outbox']) AS w(name) LEFT JOIN pg_class c ON c.oid = to_regclass('shared.' || w.name)
+FROM unnest(ARRAY['jobs', 'outbox', 'legal_holds']) AS w(name) LEFT JOIN pg_class c ON c.oid = to_regclass('shared.' || w.name)
 WHERE NOT coalesce(c.relrowsecurity AND c.relforcerowsecurity, false)";
 
 const POLICIES: &str = r"
@@ -129,14 +129,19 @@ WHERE h.grantee NOT IN ('tenantra_api', 'tenantra_tenant') OR h.is_grantable
         OR (h.privilege_type = 'DELETE' AND h.relname = 'tenants')))";
 
 const FUNCTIONS: &str = r"
-SELECT 'shared', format('everybody may execute %s; run: REVOKE ALL ON FUNCTION %s FROM PUBLIC', p.oid::regprocedure, p.oid::regprocedure)
-FROM pg_proc p WHERE p.pronamespace = 'shared'::regnamespace
-    AND EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0)
+WITH ours AS (
+    SELECT p.oid, p.proname, p.proowner, p.proacl,
+        format('shared.%I(%s)', p.proname, pg_get_function_identity_arguments(p.oid)) AS name
+    FROM pg_proc p WHERE p.pronamespace = 'shared'::regnamespace
+)
+SELECT 'shared', format('everybody may execute %s; run: REVOKE ALL ON FUNCTION %s FROM PUBLIC', o.name, o.name)
+FROM ours o
+WHERE EXISTS (SELECT FROM aclexplode(coalesce(o.proacl, acldefault('f', o.proowner))) a WHERE a.grantee = 0)
 UNION ALL
 SELECT 'shared', format('%I may execute %s, by which one enqueues for any tenant; run: REVOKE ALL ON FUNCTION %s FROM %I',
-    pg_get_userbyid(a.grantee), p.oid::regprocedure, p.oid::regprocedure, pg_get_userbyid(a.grantee))
-FROM pg_proc p, aclexplode(p.proacl) a
-WHERE p.pronamespace = 'shared'::regnamespace AND p.proname = 'enqueue_for' AND a.grantee NOT IN (0, p.proowner)";
+    pg_get_userbyid(a.grantee), o.name, o.name, pg_get_userbyid(a.grantee))
+FROM ours o, aclexplode(o.proacl) a
+WHERE o.proname = 'enqueue_for' AND a.grantee <> 0 AND a.grantee <> o.proowner";
 
 const INDEXES: &str = r"
 SELECT n.nspname::text, format('the index %I is not valid, so that no query uses it; run: REINDEX INDEX CONCURRENTLY %I.%I', c.relname, n.nspname, c.relname)
