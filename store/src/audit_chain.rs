@@ -129,7 +129,7 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// With what the checkpoints' signatures say. A checkpoint that was changed says nothing about the row that it names.
+    /// With what the checkpoints' signatures say; the first fault of both is told.
     fn with(mut self, signatures: Checked) -> Self {
         let Checked { signed, unsigned, fault } = signatures;
         (self.signed, self.unsigned) = (signed, unsigned);
@@ -251,7 +251,9 @@ pub async fn verify_with(db: &OwnerDb, tenant: &TenantRef, trust: Trust<'_>) -> 
         }
         Trust::Keys(keys) => audit_sign::check(tenant.id, &checkpoints, keys, Utc::now()),
     };
-    let mut verifier = Verifier::new(checkpoints);
+    // A checkpoint that was changed says nothing about the rows, not even where they begin.
+    let faulty = signatures.fault.as_ref().map(|fault| fault.sequence);
+    let mut verifier = Verifier::new(checkpoints.into_iter().filter(|one| Some(one.sequence) != faulty).collect());
     let log = format!("{schema}.audit_log");
     let is_there: bool =
         sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(&log).fetch_one(tx.connection()?).await?;
