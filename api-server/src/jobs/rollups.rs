@@ -37,8 +37,10 @@ const AT_ONCE: usize = 4;
 const BATCH: u32 = 1_000;
 /// A tenant where nothing happens is measured again after this: an agent falls silent without any event.
 const STALE_AFTER: Duration = Duration::from_mins(1);
-/// What one tenant may take.
-const LIMIT: Duration = Duration::from_secs(15);
+/// What one tenant may take: its standings are brought forward part by part, each within a statement's own limit.
+const LIMIT: Duration = Duration::from_secs(25);
+/// For how long events are this replica's; those of one that was lost wait so long.
+const LEASE: Duration = Duration::from_secs(45);
 /// All of a pass end so long before their lease does: what comes after it might be another replica's by then.
 const MARGIN: Duration = Duration::from_secs(10);
 /// Kept risks are held against the tenant's weights and ratings when the weights changed, and as often.
@@ -84,7 +86,7 @@ pub async fn run(app: App) {
 
 /// Whether there is more to do at once.
 async fn pass(app: &App, settled: &Settled, turn: &mut Turn) -> Result<bool> {
-    let terms = Terms::default();
+    let terms = Terms { lease: LEASE, ..Terms::default() };
     let until = Instant::now() + terms.lease.saturating_sub(MARGIN);
     let mut tx = app.db.platform().await?;
     let claim = outbox::claim(&mut tx, turn, &terms).await?;

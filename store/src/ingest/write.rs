@@ -225,7 +225,7 @@ pub(super) async fn scores(
     let sums = planned.iter().fold(analysis::score::Sums::default(), |sums, one| sums.plus(one.plan.sums));
     let open = planned.iter().fold(OpenCounts::default(), |open, one| open.plus(one.plan.open));
     let extra = planned.iter().fold(OpenCounts::default(), |extra, one| extra.plus(one.plan.extra));
-    let [critical, high, medium, low] = risk::weights_of(&context.weights);
+    let [critical, high, medium, low] = risk::weights_of(context.weights);
     // Rounded half up, as analysis::score::of_weights does; the property test compares the two.
     sqlx::query(concat!(
         "WITH scored AS (

@@ -98,7 +98,7 @@ pub async fn of_asset<M: Mode>(
     weights: &Weights,
     most: u32,
 ) -> Result<Option<AssetRisk>> {
-    let [critical, high, medium, low] = weights_of(weights);
+    let [critical, high, medium, low] = weights_of(*weights);
     let rows: Vec<AssetRow> = sqlx::query_as(
         "SELECT a.criticality, a.internet_facing, s.asset_id IS NOT NULL AS is_assessed,
              ARRAY[COALESCE(s.open_critical, 0), COALESCE(s.open_high, 0), COALESCE(s.open_medium, 0), COALESCE(s.open_low, 0)]::bigint[]
@@ -126,7 +126,7 @@ pub async fn of_asset<M: Mode>(
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let rating = Rating { criticality: criticality_of(&first.criticality)?, internet_facing: first.internet_facing };
-    let (is_assessed, kept) = (first.is_assessed, kept_of(first, weights));
+    let (is_assessed, kept) = (first.is_assessed, kept_of(first, *weights));
     let mut known = HashMap::new();
     let mut listed = Vec::with_capacity(rows.len());
     for row in rows {
@@ -136,7 +136,7 @@ pub async fn of_asset<M: Mode>(
         }
     }
     let Explanation { risk, parts, rest } =
-        risk::asset(&kept, rating.criticality, weights, listed).map_err(|error| more_than_kept(&error))?;
+        risk::asset(&kept, rating.criticality, weights, listed).map_err(more_than_kept)?;
     let parts = parts.into_iter().filter_map(|part| {
         let row = known.remove(&part.key)?;
         Some(FindingPart {
@@ -153,7 +153,7 @@ pub async fn of_asset<M: Mode>(
     Ok(Some(AssetRisk { rating, risk: is_assessed.then_some(risk), parts: parts.collect(), rest }))
 }
 
-fn kept_of(row: &AssetRow, weights: &Weights) -> AssetSums {
+fn kept_of(row: &AssetRow, weights: Weights) -> AssetSums {
     let base = if row.internet_facing { 200 } else { 100 };
     let points = weights_of(weights).into_iter().zip(&row.counts).zip(&row.extras);
     AssetSums {
@@ -180,7 +180,7 @@ fn finding_of(row: &AssetRow) -> Result<Option<(Uuid, Finding)>> {
 }
 
 /// What the database keeps contradicts itself: nothing that a caller could mend.
-fn more_than_kept(error: &ExplanationError) -> Error {
+fn more_than_kept(error: ExplanationError) -> Error {
     Error::Database(sqlx::Error::Protocol(error.to_string()))
 }
 
@@ -222,7 +222,7 @@ pub async fn of_tenant<M: Mode>(tx: &mut TenantTx<M>, most: u32) -> Result<Tenan
             known.insert(asset_id, (name, Rating { criticality: criticality_of(criticality)?, internet_facing }, load));
         }
     }
-    let Explanation { risk: _, parts, rest } = risk::fleet(&kept, listed).map_err(|error| more_than_kept(&error))?;
+    let Explanation { risk: _, parts, rest } = risk::fleet(&kept, listed).map_err(more_than_kept)?;
     let parts = parts.into_iter().filter_map(|part| {
         let (name, rating, load) = known.remove(&part.key)?;
         Some(Member { asset_id: part.key, name, rating, risk: load.risk(), amount: part.amount, share: part.share })

@@ -68,7 +68,7 @@ macro_rules! judged {
 pub(crate) use judged;
 
 /// The weights that risk counts with: critical, high, medium, low; none is less than a lesser severity's.
-pub(crate) fn weights_of(weights: &Weights) -> [i64; 4] {
+pub(crate) fn weights_of(weights: Weights) -> [i64; 4] {
     [Severity::Critical, Severity::High, Severity::Medium, Severity::Low].map(|severity| weight(weights, severity))
 }
 
@@ -142,7 +142,7 @@ pub async fn settle(tx: &mut TenantTx<Write>, weights: &Weights) -> Result<u64> 
 }
 
 async fn judge(tx: &mut TenantTx<Write>, asset_id: Option<Uuid>, weights: &Weights) -> Result<u64> {
-    let [critical, high, medium, low] = weights_of(weights);
+    let [critical, high, medium, low] = weights_of(*weights);
     // The subqueries, unlike a join, are asked again for a row that another transaction changed meanwhile.
     let judged = sqlx::query(concat!(
         "WITH settled AS (
@@ -229,7 +229,7 @@ pub struct Difference {
 /// Every asset whose kept risk differs from a full recompute over its findings. Empty where no weights have changed since
 /// [`settle`].
 pub async fn differences<M: Mode>(tx: &mut TenantTx<M>, weights: &Weights) -> Result<Vec<Difference>> {
-    let [critical, high, medium, low] = weights_of(weights);
+    let [critical, high, medium, low] = weights_of(*weights);
     Ok(sqlx::query_as(concat!(
         "SELECT * FROM (
              SELECT k.asset_id, ARRAY[k.extra_critical, k.extra_high, k.extra_medium, k.extra_low, k.load, k.risk]::bigint[] AS kept,
