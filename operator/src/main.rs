@@ -14,7 +14,7 @@ async fn main() -> ExitCode {
     // The error says that there is a provider already: the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     operator::runtime::log::init(&config);
-    match operator::run(config).await {
+    match Box::pin(operator::run(config)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the operator ends");

@@ -3,7 +3,10 @@
 
 use anyhow::ensure;
 use futures::{StreamExt, TryStreamExt, stream};
-use store::{Db, Page, PoolOptions, Read, Start, TenantRef, agents, checks, facts, findings, overview, scores};
+use store::{
+    Db, Page, PoolOptions, Read, Start, TenantRef, agents, checks, compliance, drift, facts, findings, overview,
+    scores, waivers,
+};
 use uuid::Uuid;
 
 use crate::process;
@@ -50,12 +53,14 @@ async fn serve(db: &Db, tenant: &TenantRef) -> anyhow::Result<()> {
     overview::read(&mut tx).await?;
     findings::worst(&mut tx, WORST).await?;
     scores::trend(&mut tx, scores::Subject::Tenant, TREND_DAYS).await?;
-    scores::by_framework(&mut tx).await?;
+    compliance::standings(&mut tx).await?;
     scores::differences(&mut tx).await?;
     agents::list(&mut tx, true, Page::default()).await?;
     checks::list(&mut tx, nobody, None, &Start::after(None, ROWS)).await?;
     facts::list(&mut tx, nobody, None, &Start::after(None, ROWS)).await?;
     facts::changes(&mut tx, nobody, &Start::after(None, ROWS)).await?;
+    waivers::list(&mut tx, None, &Start::after(None, ROWS)).await?;
+    drift::list(&mut tx, &drift::DriftFilter::default(), &Start::after(None, ROWS)).await?;
     tx.rollback().await?;
     Ok(())
 }

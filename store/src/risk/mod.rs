@@ -69,7 +69,7 @@ pub(crate) use judged;
 
 /// The weights that risk counts with: critical, high, medium, low; none is less than a lesser severity's.
 pub(crate) fn weights_of(weights: Weights) -> [i64; 4] {
-    [Severity::Critical, Severity::High, Severity::Medium, Severity::Low].map(|severity| weight(weights, severity))
+    [Severity::Critical, Severity::High, Severity::Medium, Severity::Low].map(|severity| weight(&weights, severity))
 }
 
 /// The name of a criticality as it is stored.

@@ -89,10 +89,10 @@ async fn a_waiver_moves_the_scores_until_it_is_taken_back() -> Result<()> {
     let group = ada.get("/v1/compliance/groups?key=nobody&value=has").expect(StatusCode::OK).await?;
     assert_eq!(group, json!({ "assets": 0, "frameworks": [] }));
 
-    let waiver = format!("/v1/waivers/{}", made["id"].as_str().unwrap());
-    ada.delete(&waiver).expect(StatusCode::FORBIDDEN).await?;
-    mia.delete(&waiver).expect(StatusCode::NO_CONTENT).await?;
-    mia.delete(&waiver).expect(StatusCode::NO_CONTENT).await?;
+    let address = format!("/v1/waivers/{}", made["id"].as_str().unwrap());
+    ada.delete(&address).expect(StatusCode::FORBIDDEN).await?;
+    mia.delete(&address).expect(StatusCode::NO_CONTENT).await?;
+    mia.delete(&address).expect(StatusCode::NO_CONTENT).await?;
     let after = scores("it fails again", &|scores: &Value| scores["checks"]["failed"] == 1).await?;
     assert_eq!(after["score"], before["score"]);
     let list = ada.get("/v1/waivers?state=revoked").expect(StatusCode::OK).await?;

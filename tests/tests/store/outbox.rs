@@ -98,7 +98,7 @@ async fn many_workers_at_once_never_reorder_an_aggregate_and_lose_or_double_noth
     const EVENTS: u64 = 60;
     let installation = Installation::with_pool(16).await?;
     let tenants = [installation.tenant("alpha").await?, installation.tenant("bravo").await?];
-    let log: Arc<Mutex<HashMap<(Uuid, Uuid), Vec<u64>>>> = Arc::default();
+    let log = Arc::new(Mutex::new(HashMap::<(Uuid, Uuid), Vec<u64>>::new()));
     let mut work = JoinSet::new();
     for tenant in &tenants {
         let (db, tenant) = (installation.api.clone(), tenant.clone());
