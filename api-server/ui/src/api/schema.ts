@@ -224,7 +224,8 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /** Says how much an asset matters and whether the internet reaches it. Its risk, and that of the tenant, follow. */
+        patch: operations["patch_assets_by_id"];
         trace?: never;
     };
     "/v1/assets/{id}/checks": {
@@ -278,6 +279,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/assets/{id}/risk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows an asset's risk and which findings made it. */
+        get: operations["get_assets_by_id_risk"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/assets/{id}/timeline": {
         parameters: {
             query?: never;
@@ -287,6 +305,26 @@ export interface paths {
         };
         /** Lists what changed on one asset, newest first. */
         get: operations["get_assets_by_id_timeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit/key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows the public keys that the checkpoints of the tenant's audit log are signed with. Kept elsewhere, they prove later
+         *     what the log was.
+         */
+        get: operations["get_audit_key"];
         put?: never;
         post?: never;
         delete?: never;
@@ -366,6 +404,142 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/compliance/frameworks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the frameworks of the installation, those that the tenant's spec names first. */
+        get: operations["get_compliance_frameworks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/frameworks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows one framework over all assets of the tenant. */
+        get: operations["get_compliance_frameworks_by_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/frameworks/{id}/assets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists how a framework stands on each asset, by the asset's name. */
+        get: operations["get_compliance_frameworks_by_id_assets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/frameworks/{id}/controls/{control}/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the checks that are mapped to a control, each with how many assets it passes and fails on. */
+        get: operations["get_compliance_frameworks_by_id_controls_by_control_checks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/frameworks/{id}/controls/{control}/evidence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the open findings of the checks that are mapped to a control, check by check. */
+        get: operations["get_compliance_frameworks_by_id_controls_by_control_evidence"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/frameworks/{id}/coverage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists every control of a framework, assessed or not, in the framework's own order. */
+        get: operations["get_compliance_frameworks_by_id_coverage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows how frameworks stand over the assets that have a label. */
+        get: operations["get_compliance_groups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/results": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists how one check stands on each asset that reported it. */
+        get: operations["get_compliance_results"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/compliance/scores": {
         parameters: {
             query?: never;
@@ -375,6 +549,143 @@ export interface paths {
         };
         /** Shows the tenant's score and that of each framework. */
         get: operations["get_compliance_scores"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/tree": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows the tenant and those below it. */
+        get: operations["get_compliance_tree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/trends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows how the tenant or a framework stood on each day. */
+        get: operations["get_compliance_trends"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/compliance/trends/insights": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Compares now with so many days ago: score, coverage, open failures, and the day on which most moved. */
+        get: operations["get_compliance_trends_insights"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/drift": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the drift of the tenant's assets, newest first. */
+        get: operations["get_drift"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/drift/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists approved changes, those that end last first. */
+        get: operations["get_drift_approvals"];
+        put?: never;
+        /** Approves a change: nobody is told of it. It is still listed, with who approved it. */
+        post: operations["post_drift_approvals"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/drift/approvals/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes an approval back. What it silenced stays so. */
+        delete: operations["delete_drift_approvals_by_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/drift/export.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Gives the drift of the tenant's assets as a file, in no order. */
+        get: operations["get_drift_export.csv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/drift/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows one drift. */
+        get: operations["get_drift_by_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -446,6 +757,75 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/dead": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the events that were tried too often and put aside, the latest first. */
+        get: operations["get_jobs_dead"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/dead/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has an event that was put aside tried again, with all attempts. */
+        post: operations["post_jobs_dead_by_id_retry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/maintenance-windows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists maintenance windows, those that end last first. */
+        get: operations["get_maintenance_windows"];
+        put?: never;
+        /** Plans maintenance: nobody is told of what changes meanwhile. It is still listed. */
+        post: operations["post_maintenance_windows"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/maintenance-windows/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a maintenance window back. What it silenced stays so. */
+        delete: operations["delete_maintenance_windows_by_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -611,6 +991,133 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows the tenant's policy, and whether anything stops it. */
+        get: operations["get_retention"];
+        /**
+         * Changes the tenant's policy, in its resource; what is left out stays. Preview it first. `If-Match` takes the tenant's version
+         *     last read.
+         */
+        put: operations["put_retention"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/retention/legal-holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the tenant's legal holds: those that hold, then those that were lifted. */
+        get: operations["get_retention_legal_holds"];
+        put?: never;
+        /** Places a legal hold: from the answer on, retention deletes nothing of the tenant. */
+        post: operations["post_retention_legal_holds"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/retention/legal-holds/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Lifts a legal hold. */
+        delete: operations["delete_retention_legal_holds_by_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/retention/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Shows what a policy would delete if it ran now, before it is saved; `{}` is the policy that the tenant has. The run deletes
+         *     what this counts: both ask the same of each row.
+         */
+        post: operations["post_retention_preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/retention/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the daily runs, newest first: what was planned and what was deleted, by table. */
+        get: operations["get_retention_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/risk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows the tenant's risk and which assets made it. */
+        get: operations["get_risk"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/risk/trend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows the risk of each day, oldest first: the tenant's, or an asset's. */
+        get: operations["get_risk_trend"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/runs": {
         parameters: {
             query?: never;
@@ -745,6 +1252,42 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/waivers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the tenant's waivers, newest first, also those that are over. */
+        get: operations["get_waivers"];
+        put?: never;
+        /** Makes a waiver. Scores follow within 5 s of its beginning and of its end. */
+        post: operations["post_waivers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/waivers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows one waiver. */
+        get: operations["get_waivers_by_id"];
+        put?: never;
+        post?: never;
+        /** Takes a waiver back, from now on. It stays in the list. */
+        delete: operations["delete_waivers_by_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -917,6 +1460,63 @@ export interface components {
              */
             last_seen_at: string;
         };
+        /** @description A part of a whole, exactly. */
+        Amount: {
+            /**
+             * Format: int64
+             * @description Of what is explained.
+             */
+            part: number;
+            /**
+             * Format: int64
+             * @description All of it; 0 where nothing is explained.
+             */
+            whole: number;
+        };
+        /** @description An approved change. */
+        ApprovalView: components["schemas"]["WindowView"] & {
+            /** @description What kind of thing may change. */
+            kind: string;
+            /** @description Its name. */
+            subject: string;
+            /** @description Whether everything is meant whose name begins so. */
+            is_beginning: boolean;
+            /** @description Only in this form. */
+            detail?: string | null;
+        };
+        /** @description A change to approve. Without `asset_id` and `group` it is approved for every asset of the tenant. */
+        ApproveChange: {
+            /** @description What kind of thing may change. */
+            kind: components["schemas"]["DriftKind"];
+            /**
+             * @description Its name.
+             * @example 8443/tcp
+             */
+            subject: string;
+            /** @description Whether everything is meant whose name begins so. */
+            is_beginning?: boolean;
+            /** @description Only in this form, such as a version. */
+            detail?: string | null;
+            /**
+             * Format: uuid
+             * @description For this asset.
+             */
+            asset_id?: string | null;
+            /** @description For the assets of this group, as drift names it. */
+            group?: string | null;
+            /** @description The reason. */
+            why: string;
+            /**
+             * Format: date-time
+             * @description From when; now if left out.
+             */
+            from?: string | null;
+            /**
+             * Format: date-time
+             * @description Until when; at most a year ahead.
+             */
+            until: string;
+        };
         /** @description A file that a run made; big ones lie in object storage and are referenced. */
         Artifact: {
             /** @description Its format, such as `csv`. */
@@ -935,6 +1535,47 @@ export interface components {
             id: string;
             /** @description Its name. */
             name: string;
+        };
+        /** @description An asset that made a tenant's risk. */
+        AssetPart: {
+            /** @description The asset. */
+            asset: components["schemas"]["AssetLabel"];
+            /** @description How much it matters. */
+            criticality: components["schemas"]["Criticality"];
+            /** @description Whether the internet reaches it. */
+            internet_facing: boolean;
+            /**
+             * Format: int32
+             * @description Its own risk, 0 to 100.
+             */
+            risk: number;
+            /** @description How much it gives. */
+            amount: components["schemas"]["Amount"];
+            /**
+             * Format: int32
+             * @description Its share of the tenant's risk, in whole points.
+             */
+            share: number;
+        };
+        /** @description An asset's risk and what made it. */
+        AssetRiskView: {
+            /**
+             * Format: int32
+             * @description 0 to 100; none where nothing looked at the asset yet.
+             */
+            risk?: number | null;
+            /** @description How much the asset matters. */
+            criticality: components["schemas"]["Criticality"];
+            /** @description Whether the internet reaches it. */
+            internet_facing: boolean;
+            /** @description The weightiest findings, most first. */
+            parts: components["schemas"]["FindingPart"][];
+            rest?: components["schemas"]["RestView"] | null;
+        };
+        /** @description A framework on one asset. */
+        AssetStandingView: components["schemas"]["StandingView"] & {
+            /** @description The asset. */
+            asset: components["schemas"]["AssetLabel"];
         };
         /** @description An asset. */
         AssetView: {
@@ -965,6 +1606,15 @@ export interface components {
             /** @description Its open findings. */
             findings: components["schemas"]["SeverityCounts"];
             /**
+             * Format: int32
+             * @description 0 to 100; none where nothing looked at it yet.
+             */
+            risk?: number | null;
+            /** @description low, normal, high or critical. */
+            criticality: string;
+            /** @description Whether the internet reaches it. */
+            internet_facing: boolean;
+            /**
              * Format: date-time
              * @description When it was first seen.
              */
@@ -974,6 +1624,28 @@ export interface components {
              * @description When it was last heard of.
              */
             last_seen_at: string;
+        };
+        /** @description One version of a key. */
+        AuditKeyView: {
+            /**
+             * Format: int32
+             * @description From 1.
+             */
+            version: number;
+            /** @description Ed25519, 32 bytes in hexadecimal. */
+            public_key: string;
+        };
+        /** @description The public keys of a tenant, as `tenantra audit verify --public-key` reads them. */
+        AuditKeysView: {
+            /** @description The tenant's slug. */
+            tenant: string;
+            /**
+             * Format: uuid
+             * @description The tenant.
+             */
+            tenant_id: string;
+            /** @description Every version of its key, the oldest first; none before the first checkpoint was signed. */
+            keys: components["schemas"]["AuditKeyView"][];
         };
         /** @description The verdict of a control, drawn from the checks of this module that map to it. */
         Benchmark: {
@@ -1011,6 +1683,80 @@ export interface components {
             /** @description What is different for a user. */
             text: string;
         };
+        /** @description Checks by verdict. A check that is mapped to two controls counts in both where controls are summed. */
+        CheckCounts: {
+            /**
+             * Format: int64
+             * @description Passed.
+             */
+            passed: number;
+            /**
+             * Format: int64
+             * @description Failed, and nothing waives it.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Failed under a waiver: in no other number here.
+             */
+            waived: number;
+            /**
+             * Format: int64
+             * @description Without a subject.
+             */
+            not_applicable: number;
+            /**
+             * Format: int64
+             * @description Could not be decided.
+             */
+            error: number;
+        };
+        /** @description A check. */
+        CheckName: {
+            /**
+             * @description Slug of its module.
+             * @example linux-sshd-hardening
+             */
+            module: string;
+            /** @description The check. */
+            check: string;
+        };
+        /** @description A check of a control over all assets. */
+        CheckStandingView: {
+            /** @description Slug of the module. */
+            module: string;
+            /** @description The check. */
+            check: string;
+            /** @description Its title. */
+            title: string;
+            /** @description critical, high, medium or low. */
+            severity: string;
+            /**
+             * Format: int64
+             * @description Assets on which it passes.
+             */
+            passed: number;
+            /**
+             * Format: int64
+             * @description On which it fails, and nothing waives it.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description On which it fails under a waiver.
+             */
+            waived: number;
+            /**
+             * Format: int64
+             * @description On which it has no subject.
+             */
+            not_applicable: number;
+            /**
+             * Format: int64
+             * @description On which it could not be decided.
+             */
+            error: number;
+        };
         /** @description The verdict of one check. */
         CheckVerdict: {
             /** @description The check's id within its module. */
@@ -1034,6 +1780,8 @@ export interface components {
             severity: string;
             /** @description pass, fail, `not_applicable` or error. */
             verdict: string;
+            /** @description It fails, and a waiver covers it: it counts neither for nor against the score. */
+            waived: boolean;
             /** @description Why, where the verdict alone does not say it. */
             message?: string | null;
             /**
@@ -1059,6 +1807,53 @@ export interface components {
              * @description The generation of the spec it speaks of.
              */
             observed_generation?: number | null;
+        };
+        /** @description Controls by status. */
+        ControlCounts: {
+            /**
+             * Format: int64
+             * @description Every check of it that applies passes.
+             */
+            passed: number;
+            /**
+             * Format: int64
+             * @description A check of it fails, and nothing waives it.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description All of its checks that fail are waived.
+             */
+            waived: number;
+            /**
+             * Format: int64
+             * @description None of its checks applies, or one could not be decided.
+             */
+            not_assessed: number;
+        };
+        /** @description A control. */
+        ControlName: {
+            /**
+             * @description Slug of its framework.
+             * @example cis-debian-12
+             */
+            framework: string;
+            /** @description Its identifier. */
+            control: string;
+        };
+        /**
+         * @description How a control stands.
+         * @enum {string}
+         */
+        ControlStatus: "fail" | "waived" | "pass" | "not_assessed";
+        /** @description A control over all assets. */
+        ControlView: components["schemas"]["StandingView"] & {
+            /** @description Its identifier in its framework. */
+            id: string;
+            /** @description Its short name. */
+            title: string;
+            /** @description The worst status that it has on any asset. */
+            status: components["schemas"]["ControlStatus"];
         };
         /** @description A tenant to be made: the manifest's name and spec. */
         CreateTenant: {
@@ -1110,11 +1905,44 @@ export interface components {
              */
             password: string;
         };
+        /** @description A waiver to be made: of one check, or of all checks of a control; on one asset, on those with a label, or on all. */
+        CreateWaiver: {
+            check?: components["schemas"]["CheckName"] | null;
+            control?: components["schemas"]["ControlName"] | null;
+            /**
+             * Format: uuid
+             * @description On that asset; or name a label, or neither for every asset.
+             */
+            asset_id?: string | null;
+            label?: components["schemas"]["LabelName"] | null;
+            /** @description Who answers for it; the caller where nobody is named. */
+            who?: string | null;
+            /**
+             * @description Why it is accepted.
+             * @example replaced in May; no way in from outside
+             */
+            why: string;
+            /**
+             * Format: date-time
+             * @description Its first instant; now, where none is named.
+             */
+            from?: string | null;
+            /**
+             * Format: date-time
+             * @description The instant at which it is over. There is no waiver without an end.
+             */
+            until: string;
+        };
         /** @description A new token. The secret is shown this once. */
         CreatedToken: components["schemas"]["TokenView"] & {
             /** @description What hosts enrol with. */
             token: string;
         };
+        /**
+         * @description How much an asset matters, as its owner says.
+         * @enum {string}
+         */
+        Criticality: "low" | "normal" | "high" | "critical";
         /** @description A day of the trend. */
         DayScore: {
             /**
@@ -1128,6 +1956,50 @@ export interface components {
              */
             score?: number | null;
         };
+        /** @description An event that was put aside. */
+        DeadLetterView: {
+            /**
+             * Format: uuid
+             * @description The event.
+             */
+            id: string;
+            /** @description The tenant's slug. */
+            tenant: string;
+            /**
+             * @description What happened.
+             * @example run.ingested
+             */
+            kind: string;
+            /**
+             * Format: uuid
+             * @description What it happened to; its later events went on.
+             */
+            aggregate_id: string;
+            /**
+             * Format: uuid
+             * @description What it is about.
+             */
+            subject_id?: string | null;
+            /** @description Identifiers and counts. */
+            payload: Record<string, never>;
+            /**
+             * Format: int32
+             * @description How often it was tried.
+             */
+            attempts: number;
+            /** @description What was said in the last attempt. */
+            error: string;
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was put aside.
+             */
+            dead_at: string;
+        };
         /** @description Until when a version still runs. */
         Deprecation: {
             /**
@@ -1135,6 +2007,62 @@ export interface components {
              * @description RFC 3339; in the future.
              */
             sunset_at: string;
+        };
+        /**
+         * @description What kind of thing changed.
+         * @enum {string}
+         */
+        DriftKind: "process" | "port" | "file" | "account" | "software" | "service" | "autorun";
+        /** @description A drift. */
+        DriftView: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description Where. */
+            asset: components["schemas"]["AssetLabel"];
+            /**
+             * Format: date-time
+             * @description When the run that found it came in.
+             */
+            found_at: string;
+            /** @description process, port, file, account, software, service or autorun. */
+            kind: string;
+            /** @description appeared, changed or vanished. */
+            change: string;
+            /**
+             * @description What. Chosen by the host.
+             * @example 4444/tcp
+             */
+            subject: string;
+            /** @description The form it had, such as a version. */
+            before?: string | null;
+            /** @description The form it has. */
+            after?: string | null;
+            /**
+             * Format: int32
+             * @description 0 to 100: how unusual that is among assets of its group, and on this one.
+             */
+            rarity: number;
+            /**
+             * @description All of it in words, to stand behind the asset's name.
+             * @example listens on 4444/tcp; no other of 38 web servers ever did
+             */
+            sentence: string;
+            /** @description What the rarity was drawn from. */
+            evidence: Record<string, never>;
+            /** @description The group of like assets it was compared with. */
+            group: string;
+            /** @description The approval or maintenance window because of which nobody is told: by, who, why, from, until. */
+            silenced_by?: Record<string, never> | null;
+            /** @description Slug of the module that saw it. */
+            module: string;
+            /**
+             * Format: uuid
+             * @description The run that found it.
+             */
+            run_id: string;
         };
         /** @description Whether the tenant uses a module. */
         Enablement: {
@@ -1315,6 +2243,34 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /** @description A finding that made a risk. */
+        FindingPart: {
+            /**
+             * Format: uuid
+             * @description The finding's id.
+             */
+            finding_id: string;
+            /** @description Title of its check. */
+            title: string;
+            /** @description Slug of the module. */
+            module: string;
+            /** @description The check. */
+            check: string;
+            /** @description What it is about. */
+            resource: string;
+            /**
+             * @description The factors of its points, in words.
+             * @example critical (10) × listening (1.5) × critical asset (2) = 30 points
+             */
+            why: string;
+            /** @description How much it gives. */
+            amount: components["schemas"]["Amount"];
+            /**
+             * Format: int32
+             * @description Its share of the risk, in whole points.
+             */
+            share: number;
+        };
         /** @description A finding. */
         FindingView: {
             /**
@@ -1389,20 +2345,47 @@ export interface components {
              */
             score?: number | null;
             /**
+             * Format: int32
+             * @description Controls assessed of all, each once for every asset, in percent.
+             */
+            coverage?: number | null;
+            /**
              * Format: int64
              * @description Controls that it has.
              */
             controls: number;
             /**
              * Format: int64
-             * @description Of these, with at least one assessed check.
+             * @description Of these, assessed on at least one asset.
              */
             assessed: number;
             /**
              * Format: int64
-             * @description Of these, with at least one failing check.
+             * @description Of these, failing on at least one asset.
              */
             failed: number;
+            /**
+             * Format: int64
+             * @description Of these, failing nowhere but under a waiver.
+             */
+            waived: number;
+            /** @description Checks by verdict; one that is mapped to two controls counts in both. */
+            checks: components["schemas"]["CheckCounts"];
+        };
+        /** @description A framework over all assets of the tenant. */
+        FrameworkView: components["schemas"]["StandingView"] & {
+            /** @description Its slug. */
+            id: string;
+            /** @description Its title. */
+            title: string;
+            /** @description Its version. */
+            version: string;
+            /** @description Who publishes it. */
+            publisher: string;
+            /** @description Whether the tenant's spec names it. */
+            selected: boolean;
+            /** @description Each control once, with the worst status that it has on any asset. */
+            by_worst: components["schemas"]["ControlCounts"];
         };
         /** @description What one quality gate said. */
         Gate: {
@@ -1429,6 +2412,21 @@ export interface components {
             /** @description Each gate. */
             gates: components["schemas"]["Gate"][];
         };
+        /** @description A framework over the assets of a group. */
+        GroupFrameworkView: components["schemas"]["StandingView"] & {
+            /** @description Slug of the framework. */
+            framework: string;
+        };
+        /** @description The assets that have a label, and how the frameworks that their checks map to stand over them. */
+        GroupView: {
+            /**
+             * Format: int64
+             * @description Assets with the label.
+             */
+            assets: number;
+            /** @description By slug. */
+            frameworks: components["schemas"]["GroupFrameworkView"][];
+        };
         /** @description `POST /v1/agents/heartbeat`, for agents that cannot poll. */
         HeartbeatRequest: {
             /** @description How the agent is. */
@@ -1443,6 +2441,30 @@ export interface components {
              * @description The server's clock.
              */
             server_time: string;
+        };
+        /** @description A legal hold. */
+        HoldView: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description Why it was placed. */
+            reason: string;
+            /** @description Who placed it. */
+            placed_by: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            placed_at: string;
+            /** @description Who lifted it. */
+            lifted_by?: string | null;
+            /**
+             * Format: date-time
+             * @description When; none while it holds.
+             */
+            lifted_at?: string | null;
         };
         /** @description What makes a host this host; the first of them that is known counts, `smbios_uuid` only together with `machine_id`. */
         HostIdentity: {
@@ -1460,6 +2482,72 @@ export interface components {
              */
             state_uuid: string;
         };
+        /** @description What a trend says: the last day compared with one some days earlier. */
+        InsightsView: {
+            /** @description The framework, if one was named. */
+            framework?: string | null;
+            /**
+             * Format: date
+             * @description The day that is compared with; later than asked for where the trend is younger.
+             */
+            from: string;
+            /**
+             * Format: date
+             * @description The last day.
+             */
+            to: string;
+            /**
+             * Format: int32
+             * @description 0 to 100; none where nothing is assessed.
+             */
+            score?: number | null;
+            /**
+             * Format: int32
+             * @description In points; none if one of the two days has no score.
+             */
+            score_change?: number | null;
+            /**
+             * Format: int32
+             * @description Controls assessed of all, in percent.
+             */
+            coverage?: number | null;
+            /**
+             * Format: int32
+             * @description In points of a percent.
+             */
+            coverage_change?: number | null;
+            /**
+             * Format: int64
+             * @description Failing checks that nothing waives.
+             */
+            open_failures: number;
+            /**
+             * Format: int64
+             * @description How many more than at the beginning.
+             */
+            net_change: number;
+            /**
+             * Format: int64
+             * @description How many came on the days on which they became more.
+             */
+            rose: number;
+            /**
+             * Format: int64
+             * @description How many went on the days on which they became fewer.
+             */
+            fell: number;
+            /**
+             * Format: int64
+             * @description Failing checks under a waiver.
+             */
+            waived: number;
+            /**
+             * Format: int64
+             * @description How many more of these.
+             */
+            waived_change: number;
+            steepest?: components["schemas"]["SteepestView"] | null;
+        };
         /** @description Scans that have not ended. */
         JobCounts: {
             /**
@@ -1473,11 +2561,54 @@ export interface components {
              */
             running: number;
         };
+        /** @description A label that assets have. */
+        LabelName: {
+            /**
+             * @description Its key.
+             * @example environment
+             */
+            key: string;
+            /**
+             * @description Its value.
+             * @example test
+             */
+            value: string;
+        };
         /**
          * @description What bounds the memory and the CPU of an agent's workers.
          * @enum {string}
          */
         LimitsInForce: "cgroup" | "process";
+        /** @description One part of a long list. */
+        Listing_AssetStandingView: {
+            /**
+             * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
+             *     a time.
+             */
+            items: (components["schemas"]["StandingView"] & {
+                /** @description The asset. */
+                asset: components["schemas"]["AssetLabel"];
+            })[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list; where `total_is_exact` is false, at least so many.
+             */
+            total: number;
+            /** @description Whether all rows were counted. Counting stops at 10,000 rows (100,000 assets), or where a search stops looking. */
+            total_is_exact: boolean;
+            /**
+             * Format: int32
+             * @description The page, from 1; none behind a cursor.
+             */
+            page?: number | null;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+            /** @description Where the list goes on, for `cursor`; none at its end. */
+            next_cursor?: string | null;
+        };
         /** @description One part of a long list. */
         Listing_AssetView: {
             /**
@@ -1511,6 +2642,15 @@ export interface components {
                 checks: components["schemas"]["VerdictCounts"];
                 /** @description Its open findings. */
                 findings: components["schemas"]["SeverityCounts"];
+                /**
+                 * Format: int32
+                 * @description 0 to 100; none where nothing looked at it yet.
+                 */
+                risk?: number | null;
+                /** @description low, normal, high or critical. */
+                criticality: string;
+                /** @description Whether the internet reaches it. */
+                internet_facing: boolean;
                 /**
                  * Format: date-time
                  * @description When it was first seen.
@@ -1588,6 +2728,67 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One part of a long list. */
+        Listing_CheckStandingView: {
+            /**
+             * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
+             *     a time.
+             */
+            items: {
+                /** @description Slug of the module. */
+                module: string;
+                /** @description The check. */
+                check: string;
+                /** @description Its title. */
+                title: string;
+                /** @description critical, high, medium or low. */
+                severity: string;
+                /**
+                 * Format: int64
+                 * @description Assets on which it passes.
+                 */
+                passed: number;
+                /**
+                 * Format: int64
+                 * @description On which it fails, and nothing waives it.
+                 */
+                failed: number;
+                /**
+                 * Format: int64
+                 * @description On which it fails under a waiver.
+                 */
+                waived: number;
+                /**
+                 * Format: int64
+                 * @description On which it has no subject.
+                 */
+                not_applicable: number;
+                /**
+                 * Format: int64
+                 * @description On which it could not be decided.
+                 */
+                error: number;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list; where `total_is_exact` is false, at least so many.
+             */
+            total: number;
+            /** @description Whether all rows were counted. Counting stops at 10,000 rows (100,000 assets), or where a search stops looking. */
+            total_is_exact: boolean;
+            /**
+             * Format: int32
+             * @description The page, from 1; none behind a cursor.
+             */
+            page?: number | null;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+            /** @description Where the list goes on, for `cursor`; none at its end. */
+            next_cursor?: string | null;
+        };
+        /** @description One part of a long list. */
         Listing_CheckView: {
             /**
              * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
@@ -1606,6 +2807,8 @@ export interface components {
                 severity: string;
                 /** @description pass, fail, `not_applicable` or error. */
                 verdict: string;
+                /** @description It fails, and a waiver covers it: it counts neither for nor against the score. */
+                waived: boolean;
                 /** @description Why, where the verdict alone does not say it. */
                 message?: string | null;
                 /**
@@ -1613,6 +2816,116 @@ export interface components {
                  * @description Since when.
                  */
                 changed_at: string;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list; where `total_is_exact` is false, at least so many.
+             */
+            total: number;
+            /** @description Whether all rows were counted. Counting stops at 10,000 rows (100,000 assets), or where a search stops looking. */
+            total_is_exact: boolean;
+            /**
+             * Format: int32
+             * @description The page, from 1; none behind a cursor.
+             */
+            page?: number | null;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+            /** @description Where the list goes on, for `cursor`; none at its end. */
+            next_cursor?: string | null;
+        };
+        /** @description One part of a long list. */
+        Listing_ControlView: {
+            /**
+             * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
+             *     a time.
+             */
+            items: (components["schemas"]["StandingView"] & {
+                /** @description Its identifier in its framework. */
+                id: string;
+                /** @description Its short name. */
+                title: string;
+                /** @description The worst status that it has on any asset. */
+                status: components["schemas"]["ControlStatus"];
+            })[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list; where `total_is_exact` is false, at least so many.
+             */
+            total: number;
+            /** @description Whether all rows were counted. Counting stops at 10,000 rows (100,000 assets), or where a search stops looking. */
+            total_is_exact: boolean;
+            /**
+             * Format: int32
+             * @description The page, from 1; none behind a cursor.
+             */
+            page?: number | null;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+            /** @description Where the list goes on, for `cursor`; none at its end. */
+            next_cursor?: string | null;
+        };
+        /** @description One part of a long list. */
+        Listing_DriftView: {
+            /**
+             * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
+             *     a time.
+             */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Its id.
+                 */
+                id: string;
+                /** @description Where. */
+                asset: components["schemas"]["AssetLabel"];
+                /**
+                 * Format: date-time
+                 * @description When the run that found it came in.
+                 */
+                found_at: string;
+                /** @description process, port, file, account, software, service or autorun. */
+                kind: string;
+                /** @description appeared, changed or vanished. */
+                change: string;
+                /**
+                 * @description What. Chosen by the host.
+                 * @example 4444/tcp
+                 */
+                subject: string;
+                /** @description The form it had, such as a version. */
+                before?: string | null;
+                /** @description The form it has. */
+                after?: string | null;
+                /**
+                 * Format: int32
+                 * @description 0 to 100: how unusual that is among assets of its group, and on this one.
+                 */
+                rarity: number;
+                /**
+                 * @description All of it in words, to stand behind the asset's name.
+                 * @example listens on 4444/tcp; no other of 38 web servers ever did
+                 */
+                sentence: string;
+                /** @description What the rarity was drawn from. */
+                evidence: Record<string, never>;
+                /** @description The group of like assets it was compared with. */
+                group: string;
+                /** @description The approval or maintenance window because of which nobody is told: by, who, why, from, until. */
+                silenced_by?: Record<string, never> | null;
+                /** @description Slug of the module that saw it. */
+                module: string;
+                /**
+                 * Format: uuid
+                 * @description The run that found it.
+                 */
+                run_id: string;
             }[];
             /**
              * Format: int64
@@ -1761,6 +3074,52 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description One part of a long list. */
+        Listing_ResultView: {
+            /**
+             * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
+             *     a time.
+             */
+            items: {
+                /** @description The asset. */
+                asset: components["schemas"]["AssetLabel"];
+                /** @description The version of the module that decided it. */
+                module_version: string;
+                /** @description critical, high, medium or low. */
+                severity: string;
+                /**
+                 * @description pass, fail, waived, `not_applicable` or error.
+                 * @example waived
+                 */
+                verdict: string;
+                /** @description Why, where the verdict alone does not say it. */
+                message?: string | null;
+                /**
+                 * Format: date-time
+                 * @description Since when.
+                 */
+                changed_at: string;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list; where `total_is_exact` is false, at least so many.
+             */
+            total: number;
+            /** @description Whether all rows were counted. Counting stops at 10,000 rows (100,000 assets), or where a search stops looking. */
+            total_is_exact: boolean;
+            /**
+             * Format: int32
+             * @description The page, from 1; none behind a cursor.
+             */
+            page?: number | null;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+            /** @description Where the list goes on, for `cursor`; none at its end. */
+            next_cursor?: string | null;
+        };
+        /** @description One part of a long list. */
         Listing_RunView: {
             /**
              * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
@@ -1819,6 +3178,76 @@ export interface components {
                  * @description When the result came in.
                  */
                 received_at: string;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list; where `total_is_exact` is false, at least so many.
+             */
+            total: number;
+            /** @description Whether all rows were counted. Counting stops at 10,000 rows (100,000 assets), or where a search stops looking. */
+            total_is_exact: boolean;
+            /**
+             * Format: int32
+             * @description The page, from 1; none behind a cursor.
+             */
+            page?: number | null;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+            /** @description Where the list goes on, for `cursor`; none at its end. */
+            next_cursor?: string | null;
+        };
+        /** @description One part of a long list. */
+        Listing_WaiverView: {
+            /**
+             * @description The rows of this part. Fewer than `page_size`, even none, do not mean the end: a search looks at a number of rows at
+             *     a time.
+             */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Its id.
+                 */
+                id: string;
+                /**
+                 * @description waiting, `in_force`, over or revoked.
+                 * @example in_force
+                 */
+                state: string;
+                check?: components["schemas"]["CheckName"] | null;
+                control?: components["schemas"]["ControlName"] | null;
+                asset?: components["schemas"]["AssetLabel"] | null;
+                label?: components["schemas"]["LabelName"] | null;
+                /** @description Who answers for it. */
+                who: string;
+                /** @description Why. */
+                why: string;
+                /**
+                 * Format: date-time
+                 * @description Its first instant.
+                 */
+                from: string;
+                /**
+                 * Format: date-time
+                 * @description The instant at which it is over.
+                 */
+                until: string;
+                /**
+                 * Format: date-time
+                 * @description When it was made.
+                 */
+                created_at: string;
+                /** @description By whom. */
+                created_by: string;
+                /**
+                 * Format: date-time
+                 * @description When it was taken back.
+                 */
+                revoked_at?: string | null;
+                /** @description By whom. */
+                revoked_by?: string | null;
             }[];
             /**
              * Format: int64
@@ -1981,6 +3410,14 @@ export interface components {
             /** @description The module's YAML, as `tenantra module show -o yaml` gives it. */
             document: string;
         };
+        /** @description A hold to be placed. */
+        NewHold: {
+            /**
+             * @description Why, for whoever asks later; 1 to 2,000 characters.
+             * @example Case 2026-114: keep everything until the court has decided
+             */
+            reason: string;
+        };
         /** @description Open findings by severity. */
         OpenFindings: {
             /**
@@ -2105,6 +3542,172 @@ export interface components {
             page_size: number;
         };
         /** @description One page of a list. */
+        Paged_ApprovalView: {
+            /** @description The rows of this page. */
+            items: (components["schemas"]["WindowView"] & {
+                /** @description What kind of thing may change. */
+                kind: string;
+                /** @description Its name. */
+                subject: string;
+                /** @description Whether everything is meant whose name begins so. */
+                is_beginning: boolean;
+                /** @description Only in this form. */
+                detail?: string | null;
+            })[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list.
+             */
+            total: number;
+            /**
+             * Format: int32
+             * @description The page, from 1.
+             */
+            page: number;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+        };
+        /** @description One page of a list. */
+        Paged_DeadLetterView: {
+            /** @description The rows of this page. */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description The event.
+                 */
+                id: string;
+                /** @description The tenant's slug. */
+                tenant: string;
+                /**
+                 * @description What happened.
+                 * @example run.ingested
+                 */
+                kind: string;
+                /**
+                 * Format: uuid
+                 * @description What it happened to; its later events went on.
+                 */
+                aggregate_id: string;
+                /**
+                 * Format: uuid
+                 * @description What it is about.
+                 */
+                subject_id?: string | null;
+                /** @description Identifiers and counts. */
+                payload: Record<string, never>;
+                /**
+                 * Format: int32
+                 * @description How often it was tried.
+                 */
+                attempts: number;
+                /** @description What was said in the last attempt. */
+                error: string;
+                /**
+                 * Format: date-time
+                 * @description When it happened.
+                 */
+                created_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it was put aside.
+                 */
+                dead_at: string;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list.
+             */
+            total: number;
+            /**
+             * Format: int32
+             * @description The page, from 1.
+             */
+            page: number;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+        };
+        /** @description One page of a list. */
+        Paged_FrameworkView: {
+            /** @description The rows of this page. */
+            items: (components["schemas"]["StandingView"] & {
+                /** @description Its slug. */
+                id: string;
+                /** @description Its title. */
+                title: string;
+                /** @description Its version. */
+                version: string;
+                /** @description Who publishes it. */
+                publisher: string;
+                /** @description Whether the tenant's spec names it. */
+                selected: boolean;
+                /** @description Each control once, with the worst status that it has on any asset. */
+                by_worst: components["schemas"]["ControlCounts"];
+            })[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list.
+             */
+            total: number;
+            /**
+             * Format: int32
+             * @description The page, from 1.
+             */
+            page: number;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+        };
+        /** @description One page of a list. */
+        Paged_HoldView: {
+            /** @description The rows of this page. */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Its id.
+                 */
+                id: string;
+                /** @description Why it was placed. */
+                reason: string;
+                /** @description Who placed it. */
+                placed_by: string;
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                placed_at: string;
+                /** @description Who lifted it. */
+                lifted_by?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When; none while it holds.
+                 */
+                lifted_at?: string | null;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list.
+             */
+            total: number;
+            /**
+             * Format: int32
+             * @description The page, from 1.
+             */
+            page: number;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+        };
+        /** @description One page of a list. */
         Paged_ModuleView: {
             /** @description The rows of this page. */
             items: {
@@ -2144,6 +3747,55 @@ export interface components {
                 sunset_at?: string | null;
                 /** @description Whether the tenant of the request may use it; absent where no tenant was named. */
                 enabled?: boolean | null;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list.
+             */
+            total: number;
+            /**
+             * Format: int32
+             * @description The page, from 1.
+             */
+            page: number;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+        };
+        /** @description One page of a list. */
+        Paged_RetentionRunView: {
+            /** @description The rows of this page. */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Its id.
+                 */
+                id: string;
+                /** @description Whether it only looked. */
+                dry_run: boolean;
+                /** @description running, done, partial (its time was over; the next goes on), held (a legal hold stopped it) or failed. */
+                state: string;
+                /** @description By table. */
+                tables: components["schemas"]["TableRun"][];
+                /**
+                 * Format: int64
+                 * @description Rows that were deleted.
+                 */
+                deleted_rows: number;
+                /** @description Why it failed. */
+                problem?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When it began.
+                 */
+                started_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it ended.
+                 */
+                finished_at?: string | null;
             }[];
             /**
              * Format: int64
@@ -2286,6 +3938,35 @@ export interface components {
             page_size: number;
         };
         /** @description One page of a list. */
+        Paged_TreeNode: {
+            /** @description The rows of this page. */
+            items: {
+                /** @description The tenant's slug. */
+                tenant: string;
+                /** @description The tenant above it; none for the one that was asked for. */
+                parent?: string | null;
+                /** @description The tenant itself. */
+                own: components["schemas"]["StandingView"];
+                /** @description With all below it. */
+                total: components["schemas"]["StandingView"];
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list.
+             */
+            total: number;
+            /**
+             * Format: int32
+             * @description The page, from 1.
+             */
+            page: number;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+        };
+        /** @description One page of a list. */
         Paged_UserView: {
             /** @description The rows of this page. */
             items: {
@@ -2397,6 +4078,146 @@ export interface components {
              */
             page_size: number;
         };
+        /** @description One page of a list. */
+        Paged_WindowView: {
+            /** @description The rows of this page. */
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Its id.
+                 */
+                id: string;
+                /**
+                 * Format: uuid
+                 * @description For this asset only.
+                 */
+                asset_id?: string | null;
+                /** @description For the assets of this group only. */
+                group?: string | null;
+                /** @description Who answers for it. */
+                who: string;
+                /** @description The reason. */
+                why: string;
+                /**
+                 * Format: date-time
+                 * @description From when.
+                 */
+                from: string;
+                /**
+                 * Format: date-time
+                 * @description Until when.
+                 */
+                until: string;
+                /**
+                 * Format: date-time
+                 * @description When it was made.
+                 */
+                created_at: string;
+            }[];
+            /**
+             * Format: int64
+             * @description Rows in the whole list.
+             */
+            total: number;
+            /**
+             * Format: int32
+             * @description The page, from 1.
+             */
+            page: number;
+            /**
+             * Format: int32
+             * @description Rows in a page.
+             */
+            page_size: number;
+        };
+        /** @description A maintenance window to plan. Without `asset_id` and `group` it is for every asset of the tenant. */
+        PlanWindow: {
+            /**
+             * Format: uuid
+             * @description For this asset.
+             */
+            asset_id?: string | null;
+            /**
+             * @description For the assets of this group, as drift names it.
+             * @example web servers
+             */
+            group?: string | null;
+            /** @description The reason. */
+            why: string;
+            /**
+             * Format: date-time
+             * @description From when; now if left out.
+             */
+            from?: string | null;
+            /**
+             * Format: date-time
+             * @description Until when; at most a year ahead.
+             */
+            until: string;
+        };
+        /** @description A policy; what is left out is as the tenant has it. */
+        PolicyBody: {
+            /**
+             * @description What ran, and its log; at least 7d.
+             * @example 30d
+             */
+            operational_logs?: string | null;
+            /**
+             * @description What appeared, changed and vanished on assets; at least 1d.
+             * @example 90d
+             */
+            security_events?: string | null;
+            /**
+             * @description Closed findings, and the history of verdicts and scores; at least 1d.
+             * @example 365d
+             */
+            findings?: string | null;
+            /**
+             * @description The audit log; at least 30d.
+             * @example 7y
+             */
+            audit?: string | null;
+            /**
+             * @description Types that are written to the archive before they are deleted: `operational_logs`, `security_events`, findings, audit.
+             * @example [
+             *       "audit"
+             *     ]
+             */
+            archive?: string[] | null;
+        };
+        /** @description The tenant's policy. */
+        PolicyView: {
+            /**
+             * @description How long runs and their logs are kept.
+             * @example 30d
+             */
+            operational_logs: string;
+            /**
+             * @description How long changes on assets are kept.
+             * @example 90d
+             */
+            security_events: string;
+            /**
+             * @description How long closed findings and the history of verdicts and scores are kept.
+             * @example 365d
+             */
+            findings: string;
+            /**
+             * @description How long the audit log is kept.
+             * @example 7y
+             */
+            audit: string;
+            /** @description Types that are archived before they are deleted. */
+            archive: string[];
+            /** @description Whether the installation has an archive; without one, what is to be archived is not deleted. */
+            has_archive: boolean;
+            /** @description What the daily run does: on, `dry_run` or off. */
+            daily: string;
+            /** @description Whether a legal hold stops it. */
+            held: boolean;
+            /** @description The GitOps tool that manages the tenant; the policy is changed there. */
+            managed_by?: string | null;
+        };
         /** @description `POST /v1/agents/jobs/next`; held until there is a job or `wait_seconds` are over. */
         PollRequest: {
             /**
@@ -2437,11 +4258,34 @@ export interface components {
              */
             server_time: string;
         };
+        /** @description What a policy would delete now. */
+        PreviewView: {
+            /** @description By table. */
+            tables: components["schemas"]["TablePreview"][];
+            /**
+             * Format: int64
+             * @description Rows in all.
+             */
+            rows: number;
+            /**
+             * Format: int64
+             * @description About how many bytes they take.
+             */
+            bytes: number;
+            /** @description Whether a legal hold stops it: then nothing goes. */
+            held: boolean;
+        };
         /**
          * @description How much a run may take; ordered, the cheapest first.
          * @enum {string}
          */
         Profile: "baseline_fast" | "baseline_full" | "deep_scan";
+        /** @description What its owner says of an asset. What is left out stays as it is. */
+        RateAsset: {
+            criticality?: components["schemas"]["Criticality"] | null;
+            /** @description Whether the internet reaches it. */
+            internet_facing?: boolean | null;
+        };
         /** @description A refresh token in the body; a browser sends its cookie instead. */
         RefreshRequest: {
             /** @description The refresh token. */
@@ -2459,6 +4303,21 @@ export interface components {
              * @description Greatest resident set, in KiB.
              */
             max_rss_kb: number;
+        };
+        /** @description All that is not listed, together. */
+        RestView: {
+            /**
+             * Format: int64
+             * @description How many findings, or assets.
+             */
+            count: number;
+            /** @description How much they give together. */
+            amount: components["schemas"]["Amount"];
+            /**
+             * Format: int32
+             * @description Their share of the risk, in whole points.
+             */
+            share: number;
         };
         /** @description What became of one result. */
         ResultAck: {
@@ -2482,6 +4341,27 @@ export interface components {
             /** @description For people. */
             message: string;
         };
+        /** @description A check on one asset. Where it fails, `/v1/findings` with the same asset, module and check has the rows that say why. */
+        ResultView: {
+            /** @description The asset. */
+            asset: components["schemas"]["AssetLabel"];
+            /** @description The version of the module that decided it. */
+            module_version: string;
+            /** @description critical, high, medium or low. */
+            severity: string;
+            /**
+             * @description pass, fail, waived, `not_applicable` or error.
+             * @example waived
+             */
+            verdict: string;
+            /** @description Why, where the verdict alone does not say it. */
+            message?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            changed_at: string;
+        };
         /** @description `POST /v1/agents/results`. */
         ResultsRequest: {
             /** @description Each is accepted or refused by itself. */
@@ -2491,6 +4371,50 @@ export interface components {
         ResultsResponse: {
             /** @description What became of each. */
             results: components["schemas"]["ResultAck"][];
+        };
+        /** @description A run of retention. */
+        RetentionRunView: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description Whether it only looked. */
+            dry_run: boolean;
+            /** @description running, done, partial (its time was over; the next goes on), held (a legal hold stopped it) or failed. */
+            state: string;
+            /** @description By table. */
+            tables: components["schemas"]["TableRun"][];
+            /**
+             * Format: int64
+             * @description Rows that were deleted.
+             */
+            deleted_rows: number;
+            /** @description Why it failed. */
+            problem?: string | null;
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            started_at: string;
+            /**
+             * Format: date-time
+             * @description When it ended.
+             */
+            finished_at?: string | null;
+        };
+        /** @description A day of a trend. */
+        RiskDay: {
+            /**
+             * Format: date
+             * @description In UTC.
+             */
+            day: string;
+            /**
+             * Format: int32
+             * @description The last risk of that day, 0 to 100.
+             */
+            risk: number;
         };
         /**
          * @description A role, as product.md names them; ordered from the least to the most.
@@ -2564,13 +4488,25 @@ export interface components {
              */
             received_at: string;
         };
-        /** @description The tenant's scores. */
+        /** @description The tenant's scores. They follow a result within 5 s. */
         ScoresView: {
             /**
              * Format: int32
-             * @description Over everything, 0 to 100; none where nothing was assessed.
+             * @description Over everything, 0 to 100; none where nothing was assessed. What is waived neither raises nor lowers it.
              */
             score?: number | null;
+            /**
+             * Format: int32
+             * @description Controls assessed of all, each once for every asset, in percent; of the frameworks listed here.
+             */
+            coverage?: number | null;
+            /** @description Checks by verdict, each once for every asset. */
+            checks: components["schemas"]["CheckCounts"];
+            /**
+             * Format: date-time
+             * @description When any of it last changed; none before the first result.
+             */
+            changed_at?: string | null;
             /** @description Frameworks that a check of the tenant maps to; those that its spec names first. */
             frameworks: components["schemas"]["FrameworkScoreView"][];
         };
@@ -2611,6 +4547,36 @@ export interface components {
             /** @description Base64 of the packed bytes: JSON of the bundle, compressed with zstd. */
             content: string;
         };
+        /** @description How controls stand over assets. */
+        StandingView: {
+            /**
+             * Format: int32
+             * @description Weights of what passes, of what passes or fails: 0 to 100; none where nothing was assessed.
+             */
+            score?: number | null;
+            /**
+             * Format: int32
+             * @description Controls assessed of all, each once for every asset, in percent; none where there is none.
+             */
+            coverage?: number | null;
+            /** @description Their checks. */
+            checks: components["schemas"]["CheckCounts"];
+            /** @description The controls, each once for every asset. */
+            controls: components["schemas"]["ControlCounts"];
+        };
+        /** @description A day on which open failures moved. */
+        SteepestView: {
+            /**
+             * Format: date
+             * @description Which.
+             */
+            day: string;
+            /**
+             * Format: int64
+             * @description How many more; below zero: fewer.
+             */
+            change: number;
+        };
         /** @description One envelope and the job it answers. */
         SubmittedResult: {
             /**
@@ -2649,6 +4615,80 @@ export interface components {
              */
             score?: number | null;
         };
+        /** @description What would go from one table. */
+        TablePreview: {
+            /** @description runs, `fact_changes`, findings, `check_transitions`, `score_days` or `audit_log`. */
+            table: string;
+            /** @description The type whose policy it follows. */
+            type: string;
+            /**
+             * Format: date-time
+             * @description What is older goes.
+             */
+            before: string;
+            /**
+             * Format: int64
+             * @description Rows that go.
+             */
+            rows: number;
+            /**
+             * Format: int64
+             * @description About how many bytes they take, without indexes.
+             */
+            bytes: number;
+            /**
+             * Format: date-time
+             * @description The moment of the oldest.
+             */
+            oldest?: string | null;
+            /**
+             * Format: date-time
+             * @description The moment of the youngest.
+             */
+            newest?: string | null;
+        };
+        /** @description What a run did with one table. */
+        TableRun: {
+            /** @description runs, `fact_changes`, findings, `check_transitions`, `score_days` or `audit_log`. */
+            table: string;
+            /**
+             * Format: date-time
+             * @description What was older was to go.
+             */
+            before: string;
+            /**
+             * Format: int64
+             * @description Rows that were to go when it began.
+             */
+            planned_rows: number;
+            /**
+             * Format: int64
+             * @description About how many bytes these took.
+             */
+            planned_bytes: number;
+            /**
+             * Format: date-time
+             * @description The moment of the oldest of these.
+             */
+            oldest?: string | null;
+            /**
+             * Format: date-time
+             * @description The moment of the youngest of these.
+             */
+            newest?: string | null;
+            /**
+             * Format: int64
+             * @description Rows that were deleted.
+             */
+            deleted_rows: number;
+            /**
+             * Format: int64
+             * @description Objects that were written to the archive.
+             */
+            archived_objects: number;
+            /** @description Why not all of it went. */
+            problem?: string | null;
+        };
         /** @description What has been set in motion. */
         TenantAccepted: {
             /**
@@ -2683,6 +4723,22 @@ export interface components {
             slug: string;
             /** @description Its name for people. */
             display_name: string;
+        };
+        /** @description The tenant's risk and what made it. */
+        TenantRiskView: {
+            /**
+             * Format: int32
+             * @description 0 to 100; none where nothing looked at any asset yet.
+             */
+            risk?: number | null;
+            /**
+             * Format: int64
+             * @description Assets that something looked at.
+             */
+            assets: number;
+            /** @description The assets that give most, most first. */
+            parts: components["schemas"]["AssetPart"][];
+            rest?: components["schemas"]["RestView"] | null;
         };
         /** @description A tenant. */
         TenantView: {
@@ -2785,6 +4841,32 @@ export interface components {
              * @description When it was revoked.
              */
             revoked_at?: string | null;
+        };
+        /** @description A tenant in the tree. */
+        TreeNode: {
+            /** @description The tenant's slug. */
+            tenant: string;
+            /** @description The tenant above it; none for the one that was asked for. */
+            parent?: string | null;
+            /** @description The tenant itself. */
+            own: components["schemas"]["StandingView"];
+            /** @description With all below it. */
+            total: components["schemas"]["StandingView"];
+        };
+        /** @description A day of a trend. */
+        TrendDay: components["schemas"]["StandingView"] & {
+            /**
+             * Format: date
+             * @description In UTC.
+             */
+            day: string;
+        };
+        /** @description A trend. */
+        TrendView: {
+            /** @description The framework, if one was named. */
+            framework?: string | null;
+            /** @description Oldest first; days before the first result are missing. A day on which nothing changed stands as the day before. */
+            days: components["schemas"]["TrendDay"][];
         };
         /** @description A run that found exactly what the server has. */
         UnchangedRun: {
@@ -2923,6 +5005,85 @@ export interface components {
              */
             retired_at?: string | null;
             gates?: components["schemas"]["GateReport"] | null;
+        };
+        /** @description A waiver. */
+        WaiverView: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /**
+             * @description waiting, `in_force`, over or revoked.
+             * @example in_force
+             */
+            state: string;
+            check?: components["schemas"]["CheckName"] | null;
+            control?: components["schemas"]["ControlName"] | null;
+            asset?: components["schemas"]["AssetLabel"] | null;
+            label?: components["schemas"]["LabelName"] | null;
+            /** @description Who answers for it. */
+            who: string;
+            /** @description Why. */
+            why: string;
+            /**
+             * Format: date-time
+             * @description Its first instant.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description The instant at which it is over.
+             */
+            until: string;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /** @description By whom. */
+            created_by: string;
+            /**
+             * Format: date-time
+             * @description When it was taken back.
+             */
+            revoked_at?: string | null;
+            /** @description By whom. */
+            revoked_by?: string | null;
+        };
+        /** @description A maintenance window. */
+        WindowView: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /**
+             * Format: uuid
+             * @description For this asset only.
+             */
+            asset_id?: string | null;
+            /** @description For the assets of this group only. */
+            group?: string | null;
+            /** @description Who answers for it. */
+            who: string;
+            /** @description The reason. */
+            why: string;
+            /**
+             * Format: date-time
+             * @description From when.
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description Until when.
+             */
+            until: string;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
         };
     };
     responses: never;
@@ -3784,6 +5945,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description Too much of the tenant waits; send it again later */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Something went wrong on our side */
             500: {
                 headers: {
@@ -4077,6 +6247,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description As many files of the tenant as may be at one time are being written */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Something went wrong on our side */
             500: {
                 headers: {
@@ -4145,6 +6324,112 @@ export interface operations {
             };
             /** @description There is no such thing, or it belongs to another tenant */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    patch_assets_by_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RateAsset"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssetView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The content type is not one that the route takes */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body does not fit; an unknown field is named */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4398,6 +6683,93 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description As many files of the tenant as may be at one time are being written */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_assets_by_id_risk: {
+        parameters: {
+            query?: {
+                /** @description Parts that are listed, at most 100; the others are shown as one. */
+                parts?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssetRiskView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Something went wrong on our side */
             500: {
                 headers: {
@@ -4473,6 +6845,70 @@ export interface operations {
             };
             /** @description There is no such thing, or it belongs to another tenant */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_audit_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditKeysView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4831,6 +7267,634 @@ export interface operations {
             };
         };
     };
+    get_compliance_frameworks: {
+        parameters: {
+            query?: {
+                /** @description From 1. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Paged_FrameworkView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_compliance_frameworks_by_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FrameworkView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_compliance_frameworks_by_id_assets: {
+        parameters: {
+            query?: {
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_AssetStandingView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_compliance_frameworks_by_id_controls_by_control_checks: {
+        parameters: {
+            query?: {
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+                control: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_CheckStandingView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_compliance_frameworks_by_id_controls_by_control_evidence: {
+        parameters: {
+            query?: {
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+                control: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_FindingView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_compliance_frameworks_by_id_coverage: {
+        parameters: {
+            query?: {
+                /** @description Of this status. */
+                status?: "fail" | "waived" | "pass" | "not_assessed";
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_ControlView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_compliance_groups: {
+        parameters: {
+            query: {
+                /**
+                 * @description Key of a label.
+                 * @example environment
+                 */
+                key: string;
+                /**
+                 * @description Its value.
+                 * @example production
+                 */
+                value: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_compliance_results: {
+        parameters: {
+            query: {
+                /** @description Slug of the module. */
+                module: string;
+                /** @description The check. */
+                check: string;
+                /** @description With this verdict. */
+                verdict?: "pass" | "fail" | "waived" | "not_applicable" | "error";
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_ResultView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_compliance_scores: {
         parameters: {
             query?: never;
@@ -4868,6 +7932,695 @@ export interface operations {
             };
             /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_compliance_tree: {
+        parameters: {
+            query?: {
+                /** @description Slug of a framework; without one, each tenant over all its frameworks. */
+                framework?: string;
+                /** @description From 1. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Paged_TreeNode"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_compliance_trends: {
+        parameters: {
+            query?: {
+                /** @description Slug of a framework; without one, the tenant over all its frameworks, each check once. */
+                framework?: string;
+                /** @description Days back from today, in UTC. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrendView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_compliance_trends_insights: {
+        parameters: {
+            query?: {
+                /** @description Slug of a framework; without one, the tenant over all its frameworks, each check once. */
+                framework?: string;
+                /** @description Days back from today, in UTC. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InsightsView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_drift: {
+        parameters: {
+            query?: {
+                /** @description On this asset. */
+                asset_id?: string;
+                /** @description Found then or later. */
+                since?: string;
+                /** @description Of this kind. */
+                kind?: "process" | "port" | "file" | "account" | "software" | "service" | "autorun";
+                /** @description At least so rare, 0 to 100. */
+                min_rarity?: number;
+                /** @description Only those that an approval or maintenance window silences, or only the others. */
+                silenced?: boolean;
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_DriftView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_drift_approvals: {
+        parameters: {
+            query?: {
+                /** @description Those that are over too. */
+                with_ended?: boolean;
+                /** @description From 1. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Paged_ApprovalView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_drift_approvals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveChange"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The content type is not one that the route takes */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body does not fit; an unknown field is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_drift_approvals_by_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "get_drift_export.csv": {
+        parameters: {
+            query?: {
+                /** @description On this asset. */
+                asset_id?: string;
+                /** @description Found then or later. */
+                since?: string;
+                /** @description Of this kind. */
+                kind?: "process" | "port" | "file" | "account" | "software" | "service" | "autorun";
+                /** @description At least so rare, 0 to 100. */
+                min_rarity?: number;
+                /** @description Only those that an approval or maintenance window silences, or only the others. */
+                silenced?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description As many files of the tenant as may be at one time are being written */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_drift_by_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DriftView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5122,6 +8875,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
+            /** @description As many files of the tenant as may be at one time are being written */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
             /** @description Something went wrong on our side */
             500: {
                 headers: {
@@ -5160,6 +8922,390 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["FindingView"];
                 };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_jobs_dead: {
+        parameters: {
+            query?: {
+                /** @description From 1. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Paged_DeadLetterView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_jobs_dead_by_id_retry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The event */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It waits for its turn again */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such event is put aside */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_maintenance_windows: {
+        parameters: {
+            query?: {
+                /** @description Those that are over too. */
+                with_ended?: boolean;
+                /** @description From 1. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Paged_WindowView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_maintenance_windows: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanWindow"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WindowView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The content type is not one that the route takes */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body does not fit; an unknown field is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_maintenance_windows_by_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request cannot be read */
             400: {
@@ -6136,6 +10282,721 @@ export interface operations {
             };
         };
     };
+    get_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    put_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A GitOps tool manages the tenant */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The tenant has changed since it was read */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The content type is not one that the route takes */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body does not fit; an unknown field is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_retention_legal_holds: {
+        parameters: {
+            query?: {
+                /** @description From 1. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Paged_HoldView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_retention_legal_holds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHold"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The content type is not one that the route takes */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body does not fit; an unknown field is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_retention_legal_holds_by_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is lifted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_retention_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyBody"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The content type is not one that the route takes */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body does not fit; an unknown field is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_retention_runs: {
+        parameters: {
+            query?: {
+                /** @description From 1. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Paged_RetentionRunView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_risk: {
+        parameters: {
+            query?: {
+                /** @description Parts that are listed, at most 100; the others are shown as one. */
+                parts?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantRiskView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_risk_trend: {
+        parameters: {
+            query?: {
+                /** @description Of this asset instead of the tenant. */
+                asset_id?: string;
+                /** @description Days, today among them; at most 366. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RiskDay"][];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_runs: {
         parameters: {
             query?: {
@@ -6263,6 +11124,15 @@ export interface operations {
             };
             /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description As many files of the tenant as may be at one time are being written */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6970,6 +11840,323 @@ export interface operations {
             };
             /** @description The request cannot be read */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_waivers: {
+        parameters: {
+            query?: {
+                /** @description In this state. */
+                state?: "waiting" | "in_force" | "over" | "revoked";
+                /** @description From 1, up to the row 10,000; a cursor goes further. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+                /** @description `next_cursor` of an earlier answer of this list with the same sort and filters, instead of `page`. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listing_WaiverView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_waivers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateWaiver"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WaiverView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The content type is not one that the route takes */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body does not fit; an unknown field is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_waivers_by_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WaiverView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_waivers_by_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Taken back, or over before */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
