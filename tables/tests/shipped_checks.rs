@@ -79,3 +79,21 @@ fn a_policy_of_nftables_in_a_comment_drops_nothing() {
     assert_eq!(denies("# type filter hook input priority 0; policy drop;\n"), Verdict::Fail);
     assert_eq!(denies("type filter hook input priority 0; policy accept; # policy drop\n"), Verdict::Fail);
 }
+
+#[test]
+fn hidden_files_hold_no_required_setting_of_a_program() {
+    let tokens = |path: &str| {
+        let host = Made::new().with("/etc/nginx/nginx.conf", "user www-data;\n").with(path, "server_tokens off;\n");
+        verdicts(&host.image(), "app-nginx")["nginx-server-tokens"]
+    };
+    assert_eq!(tokens("/etc/nginx/conf.d/own.conf"), Verdict::Pass);
+    assert_eq!(tokens("/etc/nginx/conf.d/.own.conf"), Verdict::Fail, "glob(3) does not see it");
+    let banner = |path: &str| {
+        let package = "Package: gdm3\nStatus: install ok installed\nArchitecture: all\nVersion: 43\n\n";
+        let host = Made::new().with("/var/lib/dpkg/status", package).with(path, "banner-message-enable=true\n");
+        verdicts(&host.image(), "linux-desktop")["gnome-banner"]
+    };
+    assert_eq!(banner("/etc/dconf/db/gdm.d/01-policy"), Verdict::Pass);
+    assert_eq!(banner("/etc/dconf/db/gdm.d/.01-policy"), Verdict::Fail, "dconf does not compile it");
+    assert_eq!(banner("/etc/dconf/db/.gdm.d/01-policy"), Verdict::Fail, "nor a folder that is hidden");
+}
