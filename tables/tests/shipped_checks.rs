@@ -97,3 +97,21 @@ fn hidden_files_hold_no_required_setting_of_a_program() {
     assert_eq!(banner("/etc/dconf/db/gdm.d/.01-policy"), Verdict::Fail, "dconf does not compile it");
     assert_eq!(banner("/etc/dconf/db/.gdm.d/01-policy"), Verdict::Fail, "nor a folder that is hidden");
 }
+
+#[test]
+fn packages_that_are_installed_by_half_are_looked_at() {
+    for (package, state, module, check) in [
+        ("gdm3", "half-configured", "linux-desktop", "gnome-banner"),
+        ("ufw", "unpacked", "linux-firewall-rules", "ufw-active"),
+        ("linux-base", "triggers-awaited", "linux-journal-upload", "journal-remote-installed"),
+        ("linux-base", "triggers-pending", "packages-updates", "update-unattended"),
+        ("php7.4-fpm", "half-installed", "eol-php", "eol-php"),
+    ] {
+        let status = format!(
+            "Package: {package}\nStatus: install ok {state}\nMaintainer: Vendor <packages@example.org>\n\
+             Architecture: all\nVersion: 7.4.33\n\n"
+        );
+        let host = Made::new().with("/var/lib/dpkg/status", status);
+        assert_eq!(verdicts(&host.image(), module)[check], Verdict::Fail, "{check}");
+    }
+}
