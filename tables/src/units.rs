@@ -1,9 +1,12 @@
 //! systemd's units from what is on disk: unit files, the links that enable them, and the marks in `/run` of those that run.
 //! Asking the manager over D-Bus would say more, but not for an image and not from a container.
 
+mod effective;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
+pub(crate) use self::effective::values;
 use crate::paths;
 use crate::posix::FileType;
 use crate::reader::Scan;

@@ -194,6 +194,19 @@ fn rules_of_audit_are_those_that_the_service_loads() {
 }
 
 #[test]
+fn a_drop_in_of_the_service_says_which_program_loads_the_rules_of_audit() {
+    let host = Made::new()
+        .with("/usr/lib/systemd/system/auditd.service", "[Service]\nExecStartPost=-/sbin/augenrules --load\n")
+        .with(
+            "/etc/systemd/system/auditd.service.d/own.conf",
+            "[Service]\nExecStartPost=\nExecStartPost=/sbin/auditctl -R /etc/audit/audit.rules\n",
+        )
+        .with("/etc/audit/audit.rules", "-w /etc/passwd -p wa\n")
+        .with("/etc/audit/rules.d/x.rules", "-e 2\n");
+    assert_eq!(lines(&ask(&host.image(), "SELECT rule FROM audit_rules")), ["-w /etc/passwd -p wa"]);
+}
+
+#[test]
 fn settings_of_the_kernel_have_the_order_of_systemd_sysctl() {
     let host = || {
         Made::new()

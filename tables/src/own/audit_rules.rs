@@ -1,16 +1,18 @@
 //! `audit_rules`: the rules that are loaded at boot, as written on disk. `augenrules` makes `audit.rules` anew of `rules.d`, so that
 //! what stands in the former alone is lost; where the service asks `auditctl` instead, `rules.d` is not read. A rule that
-//! a later one takes back (`-d`, `-W`, and `-D` but for `augenrules`, which puts it first) is not there.
+//! a later one takes back (`-d`, `-W`, and `-D` but for `augenrules`, which puts it first) is not there, and neither is one that
+//! another makes void: with `-e 0` or `-a never,task` the kernel records nothing of what rules ask for.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::paths;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
+use crate::units;
 
 table! {
-    /// Audit rules that are loaded at boot: those of /etc/audit/rules.d or of audit.rules, whichever the service reads; white space reduced to one blank.
+    /// Audit rules that are loaded at boot and in force: those of /etc/audit/rules.d or of audit.rules, whichever the service reads, but for those that another takes back or makes void; white space reduced to one blank.
     audit_rules: kept {
         file: Text,
         line: BigInt,
@@ -34,7 +36,7 @@ fn rows(scan: &Scan) -> Rows {
         }
         rules.extend(found.into_iter().map(|(line, text)| Rule { file: file.clone(), line, text }));
     }
-    let rules = kept(rules, loader);
+    let rules = in_force(kept(rules, loader), loader);
     Box::new(rules.into_iter().map(|rule| row! { file: rule.file, line: rule.line, rule: rule.text }))
 }
 
@@ -54,7 +56,7 @@ fn kept(rules: Vec<Rule>, loader: Option<Loader>) -> Vec<Rule> {
     // From the end: what is taken back is known before the rule comes.
     for rule in rules.into_iter().rev() {
         let text = rule.text.as_str();
-        let (option, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let (option, rest) = option_of(text);
         let is_loaded = match option {
             "-D" => {
                 is_cleared |= loader == Some(Loader::Auditctl);
@@ -75,6 +77,93 @@ fn kept(rules: Vec<Rule>, loader: Option<Loader>) -> Vec<Rule> {
     }
     kept.reverse();
     kept
+}
+
+/// The option of a rule and what follows it: `-e0` is `-e 0`.
+fn option_of(text: &str) -> (&str, &str) {
+    let (option, rest) = text.split_at_checked(2).unwrap_or((text, ""));
+    (option, rest.trim_start())
+}
+
+/// The rules that the kernel heeds: none once auditing is off, for no task or without its records, and no call behind a rule
+/// that leaves all calls out. Of several `-e` the last counts, but that nothing follows `-e 2` where `auditctl` reads the file.
+fn in_force(rules: Vec<Rule>, loader: Option<Loader>) -> Vec<Rule> {
+    let switches = || (0..).zip(&rules).filter(|(_, rule)| option_of(&rule.text).0 == "-e");
+    let locked = switches().find(|(_, rule)| loader == Some(Loader::Auditctl) && option_of(&rule.text).1 == "2");
+    let switch: Option<usize> = locked.or_else(|| switches().last()).map(|(place, _)| place);
+    let is_off = switch.and_then(|place| rules.get(place)).is_some_and(|rule| option_of(&rule.text).1 == "0");
+    let is_void = is_off || rules.iter().any(|rule| silences_all(&rule.text));
+    let mut are_calls_left_out = rules.iter().any(|rule| leaves_calls_out(&rule.text, "-A"));
+    let mut kept = Vec::with_capacity(rules.len());
+    for (place, rule) in rules.into_iter().enumerate() {
+        are_calls_left_out |= leaves_calls_out(&rule.text, "-a");
+        let (option, rest) = option_of(&rule.text);
+        let is_kept = match option {
+            "-e" => Some(place) == switch,
+            "-w" => !is_void,
+            // What asks for a path is a watch, which the kernel goes through by itself.
+            "-a" | "-A" => is_silencer(rest) || !is_void && (!are_calls_left_out || watched(option, rest).is_some()),
+            _ => true,
+        };
+        if is_kept {
+            kept.push(rule);
+        }
+    }
+    kept
+}
+
+/// Whether a rule is about what is not to be recorded.
+fn is_silencer(rest: &str) -> bool {
+    list_has(rest, "never") || list_has(rest, "exclude")
+}
+
+/// Whether a rule takes the records of all tasks away, or those of all calls.
+fn silences_all(text: &str) -> bool {
+    let (option, rest) = option_of(text);
+    matches!(option, "-a" | "-A")
+        && is_about_all(rest)
+        && (list_has(rest, "task") && list_has(rest, "never") || list_has(rest, "exclude") && rest.contains(" -F"))
+}
+
+fn leaves_calls_out(text: &str, wanted: &str) -> bool {
+    let (option, rest) = option_of(text);
+    option == wanted && list_has(rest, "exit") && list_has(rest, "never") && is_about_all(rest)
+}
+
+/// Whether the list and the action of a rule, in either order, have the word.
+fn list_has(rest: &str, word: &str) -> bool {
+    rest.split(' ').next().unwrap_or_default().split(',').any(|part| part == word)
+}
+
+/// Whether no condition of a rule picks one thing out: `uid=123` does, `auid>=0` and `uid!=123` do not.
+fn is_about_all(rest: &str) -> bool {
+    let mut words = rest.split(' ').skip(1);
+    while let Some(word) = words.next() {
+        let (option, joined) = option_of(word);
+        if !matches!(option, "-F" | "-S" | "-C") {
+            continue;
+        }
+        let argument = if joined.is_empty() { words.next().unwrap_or_default() } else { joined };
+        let picks_out = match option {
+            "-F" => picks_one_out(argument),
+            "-S" => argument != "all",
+            _ => true,
+        };
+        if picks_out {
+            return false;
+        }
+    }
+    true
+}
+
+fn picks_one_out(condition: &str) -> bool {
+    let Some((field, value)) = condition.split_once('=') else { return false };
+    match field {
+        "arch" | "key" => false,
+        // Without it no record of a call is left.
+        "msgtype" => !value.eq_ignore_ascii_case("SYSCALL") && value != "1300",
+        field => !field.ends_with(['!', '<', '>', '&']),
+    }
 }
 
 /// The path that a watch is about, however it is written: `-w /etc/passwd`, or `-F path=/etc/passwd`.
@@ -127,18 +216,17 @@ enum Loader {
 
 /// None where no service says it.
 fn loader(scan: &Scan) -> Option<Loader> {
-    const FOLDERS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
-    ["audit-rules.service", "auditd.service"]
-        .iter()
-        .filter_map(|unit| FOLDERS.iter().find_map(|folder| scan.text(Path::new(folder).join(unit))))
-        .find_map(|text| loader_in(&text))
+    ["audit-rules.service", "auditd.service"].iter().find_map(|unit| {
+        let started = ["ExecStartPre", "ExecStart", "ExecStartPost"];
+        let commands: Vec<String> = started.iter().flat_map(|key| units::values(scan, unit, "Service", key)).collect();
+        loader_in(&commands)
+    })
 }
 
-fn loader_in(unit: &str) -> Option<Loader> {
-    let started = || unit.lines().map(str::trim).filter(|line| line.starts_with("ExecStart"));
-    if started().any(|line| line.contains("augenrules")) {
+fn loader_in(commands: &[String]) -> Option<Loader> {
+    if commands.iter().any(|command| command.contains("augenrules")) {
         Some(Loader::Augenrules)
-    } else if started().any(|line| line.contains("auditctl")) {
+    } else if commands.iter().any(|command| command.contains("auditctl")) {
         Some(Loader::Auditctl)
     } else {
         None
@@ -158,7 +246,8 @@ fn parse(text: &str) -> Vec<(i64, String)> {
 pub(crate) fn fuzz(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let rules = parse(&text).into_iter().map(|(line, text)| Rule { file: "/x".to_owned(), line, text });
-    kept(rules.collect(), Some(Loader::Auditctl));
+    let loader = Some(Loader::Auditctl);
+    in_force(kept(rules.collect(), loader), loader);
 }
 
 #[cfg(test)]
@@ -167,16 +256,55 @@ mod tests {
 
     #[test]
     fn a_service_says_which_program_loads_the_rules() {
-        for (unit, expected) in [
-            ("[Service]\nExecStart=/sbin/auditd\nExecStartPost=-/sbin/augenrules --load\n", Some(Loader::Augenrules)),
-            (
-                "#ExecStartPost=-/sbin/augenrules --load\nExecStartPost=-/sbin/auditctl -R /etc/audit/audit.rules\n",
-                Some(Loader::Auditctl),
-            ),
-            ("[Service]\nExecStart=/sbin/auditd\n", None),
+        for (commands, expected) in [
+            (&["/sbin/auditd", "-/sbin/augenrules --load"][..], Some(Loader::Augenrules)),
+            (&["-/sbin/auditctl -R /etc/audit/audit.rules"][..], Some(Loader::Auditctl)),
+            (&["/sbin/auditd"][..], None),
         ] {
-            assert_eq!(loader_in(unit), expected, "{unit}");
+            let commands: Vec<String> = commands.iter().map(|command| (*command).to_owned()).collect();
+            assert_eq!(loader_in(&commands), expected, "{commands:?}");
         }
+    }
+
+    #[test]
+    fn a_rule_that_another_makes_void_is_not_there() {
+        let left = |text: &str, loader: Option<Loader>| {
+            let rules = parse(text).into_iter().map(|(line, text)| Rule { file: "/x".to_owned(), line, text });
+            in_force(kept(rules.collect(), loader), loader)
+                .into_iter()
+                .map(|rule| rule.text)
+                .collect::<Vec<_>>()
+                .join("|")
+        };
+        let augenrules = Some(Loader::Augenrules);
+        let both = "-w /a -p wa\n-a always,exit -S open\n";
+        for (more, expected) in [
+            ("-e 0\n", "-e 0"),
+            ("-e0\n", "-e0"),
+            ("-a never,task\n", "-a never,task"),
+            ("-A task,never\n", "-A task,never"),
+            ("-a never,task -F auid>=0\n", "-a never,task -F auid>=0"),
+            ("-A exclude,always -F msgtype=SYSCALL\n", "-A exclude,always -F msgtype=SYSCALL"),
+            ("-A never,exit -F arch=b64 -S all\n", "-w /a -p wa|-A never,exit -F arch=b64 -S all"),
+        ] {
+            assert_eq!(left(&format!("{both}{more}"), augenrules), expected, "{more}");
+        }
+        for more in [
+            "-e 2",
+            "-a never,task -F uid=123",
+            "-a always,exclude -F msgtype=CWD",
+            "-a never,exit -F arch=b64 -S adjtimex",
+            "-a never,exit",
+        ] {
+            let expected = format!("-w /a -p wa|-a always,exit -S open|{more}");
+            assert_eq!(left(&format!("{both}{more}\n"), augenrules), expected);
+        }
+        assert_eq!(
+            left("-a never,exit\n-w /a -p wa\n-a always,exit -S open\n", augenrules),
+            "-a never,exit|-w /a -p wa"
+        );
+        assert_eq!(left("-e 2\n-w /a -p wa\n-e 0\n", augenrules), "-e 0", "the last counts");
+        assert_eq!(left("-e 2\n-e 0\n", Some(Loader::Auditctl)), "-e 2", "it locks");
     }
 
     #[test]
