@@ -146,6 +146,31 @@ fn options_of_the_service_come_before_the_settings_of_sshd() {
 }
 
 #[test]
+fn a_drop_in_of_the_service_gives_sshd_its_options() {
+    let host = || {
+        Made::new()
+            .with("/etc/ssh/sshd_config", "PermitRootLogin no\n")
+            .with(
+                "/usr/lib/systemd/system/ssh.service",
+                "[Service]\nEnvironmentFile=-/etc/default/ssh\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS\n",
+            )
+            .with("/etc/default/ssh", "SSHD_OPTS=-oMaxAuthTries=9\n")
+    };
+    let asked = "SELECT value, source FROM sshd_effective_config WHERE keyword IN ('maxauthtries', 'permitrootlogin')";
+    assert_eq!(lines(&ask(&host().image(), asked)), ["9|/etc/default/ssh", "no|/etc/ssh/sshd_config"]);
+    let drop_in = |text: &str| host().with("/etc/systemd/system/ssh.service.d/own.conf", text);
+    let options = drop_in(
+        "[Service]\nEnvironment=ROOT=yes\nExecStart=\nExecStart=-/usr/sbin/sshd -D -o PermitRootLogin=${ROOT} -f /x\n",
+    )
+    .with("/x", "MaxAuthTries 2\n");
+    assert_eq!(lines(&ask(&options.image(), asked)), ["2|/x", "yes|ssh.service"]);
+    let wrapped = drop_in("[Service]\nExecStart=\nExecStart=/usr/local/bin/start\n");
+    let messages = ask(&wrapped.image(), asked).warnings;
+    let expected = "ssh.service starts /usr/local/bin/start; with which options that starts sshd is not known";
+    assert_eq!(messages.first().map(|warning| warning.message.as_str()), Some(expected));
+}
+
+#[test]
 fn sudo_reads_the_file_that_its_own_settings_name_and_includes_by_the_name_of_the_host() {
     let host = Made::new()
         .with(

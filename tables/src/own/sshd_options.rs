@@ -1,11 +1,16 @@
-//! What the service gives sshd on its command line: `SSHD_OPTS` of Debian's `ssh.service`, `OPTIONS` of Red Hat's. A setting there
-//! comes before any file, and `-f` names another file. Only what these two variables hold is seen, not a unit of somebody's own.
+//! What the service gives sshd on its command line: that of `ssh.service` or `sshd.service` with its drop-ins, and what variables
+//! such as `SSHD_OPTS` bring into it. A setting there comes before any file, and `-f` names another file. Where no such unit is,
+//! the variables that Debian's and Red Hat's units read are taken. A service for each connection (`ssh@.service`) is not looked at.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::own::sshd_words;
 use crate::reader::Scan;
+use crate::units;
 
+const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
+/// What may stand before the program of a command (`systemd.service(5)`); behind `@` the next word is its name.
+const PREFIXES: [char; 6] = ['@', '-', ':', '+', '!', '|'];
 const VARIABLES: [(&str, &str); 2] = [("/etc/default/ssh", "SSHD_OPTS"), ("/etc/sysconfig/sshd", "OPTIONS")];
 /// Options of sshd that take an argument.
 const WITH_ARGUMENT: &str = "CEbcfghkopu";
@@ -15,31 +20,129 @@ const WITH_ARGUMENT: &str = "CEbcfghkopu";
 pub(super) struct Options {
     /// The file that is read instead of `/etc/ssh/sshd_config`.
     pub file: Option<PathBuf>,
-    /// Settings as lines of such a file, each with the file that sets the variable.
-    pub settings: Vec<(String, &'static str)>,
+    /// Settings as lines of such a file, each with the unit, or the file of variables, that gives it.
+    pub settings: Vec<(String, String)>,
 }
 
+/// A word of the command line, and where it comes from.
+type Word = (String, String);
+
 pub(super) fn of_service(scan: &Scan) -> Options {
+    let started = UNITS.iter().find_map(|unit| {
+        let command = units::values(scan, unit, "Service", "ExecStart").pop()?;
+        Some(Service { scan, unit, variables: files_of_variables(scan, unit) }.words(&command))
+    });
     let mut options = Options::default();
-    for (file, variable) in VARIABLES {
-        let Some(value) = scan.text(file).and_then(|text| value_of(&text, variable)) else { continue };
-        match sshd_words::split(&value) {
-            Ok(words) => options.take(words, file),
-            Err(refused) => scan.warn(format!("{variable} in {file} has {}", refused.reason())),
-        }
-    }
+    options.take(started.unwrap_or_else(|| words_without_a_unit(scan)));
     options
 }
 
+fn words_without_a_unit(scan: &Scan) -> Vec<Word> {
+    let mut words = Vec::new();
+    for (file, variable) in VARIABLES {
+        if let Some(value) = scan.text(file).and_then(|text| value_of(&text, variable)) {
+            words.extend(split(scan, &value, file));
+        }
+    }
+    words
+}
+
+/// The words of a text that `source` gives.
+fn split(scan: &Scan, text: &str, source: &str) -> Vec<Word> {
+    match sshd_words::split(text) {
+        Ok(words) => words.into_iter().map(|word| (word, source.to_owned())).collect(),
+        Err(refused) => {
+            scan.warn(format!("the options of sshd in {source} have {}", refused.reason()));
+            Vec::new()
+        }
+    }
+}
+
+/// The files of `EnvironmentFile=` with their texts.
+fn files_of_variables(scan: &Scan, unit: &str) -> Vec<(String, String)> {
+    units::values(scan, unit, "Service", "EnvironmentFile")
+        .iter()
+        .map(|file| file.trim_start_matches('-').to_owned())
+        .filter_map(|file| scan.text(&file).map(|text| (file, text)))
+        .collect()
+}
+
+/// A unit that starts sshd.
+struct Service<'a> {
+    scan: &'a Scan,
+    unit: &'a str,
+    variables: Vec<(String, String)>,
+}
+
+impl Service<'_> {
+    /// The arguments of its command, with its variables filled in.
+    fn words(&self, command: &str) -> Vec<Word> {
+        let mut words = split(self.scan, command, self.unit).into_iter();
+        let program = words.next().map(|(word, _)| word).unwrap_or_default();
+        let path = program.trim_start_matches(PREFIXES);
+        if program[..program.len() - path.len()].contains('@') {
+            words.next();
+        }
+        if Path::new(path).file_name().is_none_or(|name| name != "sshd") {
+            self.scan.warn(format!("{} starts {path}; with which options that starts sshd is not known", self.unit));
+        }
+        let mut filled = Vec::new();
+        for (word, source) in words {
+            match word.strip_prefix('$').filter(|name| is_name(name)) {
+                // A variable that is a word of its own is cut into words.
+                Some(name) => {
+                    let value = self.variable(name);
+                    filled.extend(value.map(|(value, source)| split(self.scan, &value, &source)).unwrap_or_default());
+                }
+                None => filled.push((self.filled(&word), source)),
+            }
+        }
+        filled
+    }
+
+    /// The word with the values of `${…}` in it.
+    fn filled(&self, word: &str) -> String {
+        let mut filled = String::new();
+        let mut rest = word;
+        while let Some((before, after)) = rest.split_once("${") {
+            let Some((name, behind)) = after.split_once('}') else { break };
+            filled.push_str(before);
+            filled.push_str(&self.variable(name).map(|(value, _)| value).unwrap_or_default());
+            rest = behind;
+        }
+        filled + rest
+    }
+
+    /// The value of a variable, and where it comes from: files come before `Environment=`, and the last counts.
+    fn variable(&self, name: &str) -> Option<Word> {
+        let in_files =
+            || self.variables.iter().rev().find_map(|(file, text)| Some((value_of(text, name)?, file.clone())));
+        let in_unit = || {
+            let assignments = units::values(self.scan, self.unit, "Service", "Environment");
+            let words = assignments.iter().flat_map(|words| split(self.scan, words, self.unit));
+            let mut values = words.filter_map(|(word, source)| {
+                let value = word.strip_prefix(name)?.strip_prefix('=')?.to_owned();
+                Some((value, source))
+            });
+            values.next_back()
+        };
+        in_files().or_else(in_unit)
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 impl Options {
-    fn take(&mut self, words: Vec<String>, source: &'static str) {
+    fn take(&mut self, words: Vec<Word>) {
         let mut words = words.into_iter();
-        while let Some(word) = words.next() {
+        while let Some((word, source)) = words.next() {
             let Some(letters) = word.strip_prefix('-') else { continue };
             // Letters without an argument may stand before one that has some.
             let Some(position) = letters.find(|letter| WITH_ARGUMENT.contains(letter)) else { continue };
             let (option, joined) = letters[position..].split_at(1);
-            let argument = if joined.is_empty() { words.next() } else { Some(joined.to_owned()) };
+            let argument = if joined.is_empty() { words.next().map(|(word, _)| word) } else { Some(joined.to_owned()) };
             let Some(argument) = argument else { return };
             match option {
                 "f" => self.file = Some(PathBuf::from(argument)),
@@ -73,7 +176,7 @@ mod tests {
                     SSHD_OPTS=\"-4 -De -oPermitRootLogin=yes -E /x -f /etc/own -o \\\"UsePAM no\\\" -g 0\"\n";
         let words = sshd_words::split(&value_of(text, "SSHD_OPTS").unwrap()).unwrap();
         let mut options = Options::default();
-        options.take(words, "/x");
+        options.take(words.into_iter().map(|word| (word, "/x".to_owned())).collect());
         let lines: Vec<&str> = options.settings.iter().map(|(line, _)| line.as_str()).collect();
         assert_eq!(lines, ["PermitRootLogin=yes", "UsePAM no", "LoginGraceTime 0"]);
         assert_eq!(options.file, Some(PathBuf::from("/etc/own")));

@@ -1,12 +1,15 @@
 //! A setting of a unit as the manager reads it: the unit file that counts, then its drop-ins, in which an empty value takes back
 //! what came before (`systemd.unit(5)`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{FOLDERS, UnitFile, end_of_links};
 use crate::drop_in;
 use crate::reader::Scan;
 use crate::root::Follow;
+
+/// Drop-ins of a unit that are read; a handful is usual.
+const MAX_DROP_INS: usize = 256;
 
 /// The values of a key that may stand more than once, such as `ExecStart`; none where there is no such unit or it is masked.
 pub(crate) fn values(scan: &Scan, unit: &str, section: &str, key: &str) -> Vec<String> {
@@ -14,22 +17,27 @@ pub(crate) fn values(scan: &Scan, unit: &str, section: &str, key: &str) -> Vec<S
     let main = places.find(|path| scan.metadata(path, Follow::Never).is_some());
     let is_masked = |path: &Path| end_of_links(scan, path).as_deref() == Some(Path::new("/dev/null"));
     let Some(main) = main.filter(|path| !is_masked(path)) else { return Vec::new() };
-    let mut texts: Vec<String> = scan.text(&main).into_iter().collect();
-    texts.extend(drop_ins(scan, unit));
+    let mut drop_ins = drop_ins(scan, unit);
+    if drop_ins.len() > MAX_DROP_INS {
+        scan.warn(format!("{unit} has more than {MAX_DROP_INS} drop-ins; the others are not read"));
+        drop_ins.truncate(MAX_DROP_INS);
+    }
     let mut values = Vec::new();
-    for text in texts {
-        UnitFile::parse(&text).add_values(section, key, &mut values);
+    for file in std::iter::once(main).chain(drop_ins) {
+        if let Some(text) = scan.text(&file) {
+            UnitFile::parse(&text).add_values(section, key, &mut values);
+        }
     }
     values
 }
 
 /// Drop-ins of the unit itself, and those of all units of its type (`service.d`).
-fn drop_ins(scan: &Scan, unit: &str) -> Vec<String> {
+fn drop_ins(scan: &Scan, unit: &str) -> Vec<PathBuf> {
     let kind = unit.rsplit_once('.').map_or(unit, |(_, kind)| kind);
     let folders: Vec<String> =
         [unit, kind].iter().flat_map(|name| FOLDERS.iter().map(move |folder| format!("{folder}/{name}.d"))).collect();
     let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
-    drop_in::files(scan, &folders, ".conf").into_iter().filter_map(|file| scan.text(file)).collect()
+    drop_in::files(scan, &folders, ".conf")
 }
 
 impl UnitFile {
