@@ -144,6 +144,7 @@ pub(crate) static TABLES: &[&Table] = &[
     &own::mount_options_configured::TABLE,
     &osquery::mounts::TABLE,
     &osquery::msr::TABLE,
+    &own::nftables_configured::TABLE,
     &own::nftables_rules::TABLE,
     &osquery::npm_packages::TABLE,
     &osquery::oem_strings::TABLE,

@@ -679,6 +679,8 @@ SELECT chain, src_ip, src_mask, dst_port FROM iptables WHERE target = 'ACCEPT' A
 SELECT chain, target, match FROM iptables WHERE packets = 0 AND target <> '';
 -- rules_of_the_packet_filter
 SELECT family, table_name, chain, conditions, target FROM nftables_rules WHERE hook = 'input' ORDER BY priority, handle;
+-- chains_of_the_configuration_that_accept_everything
+SELECT file, line, table_name, chain FROM nftables_configured WHERE statement IN ('accept', 'counter accept', 'policy accept');
 -- filters_without_a_policy_that_drops
 SELECT table_name, chain FROM nftables_rules WHERE hook IN ('input', 'forward') AND policy <> 'DROP' GROUP BY table_name, chain;
 

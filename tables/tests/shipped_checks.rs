@@ -115,3 +115,22 @@ fn packages_that_are_installed_by_half_are_looked_at() {
         assert_eq!(verdicts(&host.image(), module)[check], Verdict::Fail, "{check}");
     }
 }
+
+#[test]
+fn a_policy_of_nftables_that_is_not_loaded_drops_nothing() {
+    let denies = |main: &str, path: &str, rule: &str| {
+        let package = "Package: nftables\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n";
+        let chain = format!(
+            "table inet filter {{\nchain input {{ type filter hook input priority 0; policy drop; {rule} }}\n}}\n"
+        );
+        let host = Made::new().with("/var/lib/dpkg/status", package).with("/etc/nftables.conf", main).with(path, chain);
+        verdicts(&host.image(), "linux-firewall")["nftables-default-deny"]
+    };
+    let (all, own) = ("flush ruleset\ninclude \"/etc/nftables.d/*.nft\"\n", "/etc/nftables.d/own.nft");
+    assert_eq!(denies(all, own, "iif lo accept"), Verdict::Pass);
+    assert_eq!(denies("include \"nftables.d/*.nft\"\n", own, ""), Verdict::Pass, "below /etc");
+    assert_eq!(denies("flush ruleset\n", own, ""), Verdict::Fail, "nothing is included");
+    assert_eq!(denies(all, "/etc/nftables.d/own.off", ""), Verdict::Fail, "another name");
+    assert_eq!(denies(all, "/etc/nftables.d/.own.nft", ""), Verdict::Fail, "glob(3) does not see it");
+    assert_eq!(denies(all, own, "counter accept"), Verdict::Fail, "nothing is left for the policy");
+}

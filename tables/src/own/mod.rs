@@ -15,6 +15,7 @@ pub(crate) mod grub_config;
 pub(crate) mod login_defs;
 pub(crate) mod modprobe_configured;
 pub(crate) mod mount_options_configured;
+pub(crate) mod nftables_configured;
 pub(crate) mod nftables_rules;
 pub(crate) mod pam_rules;
 pub(crate) mod rdp_endpoints;

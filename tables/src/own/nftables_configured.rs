@@ -1,0 +1,293 @@
+//! `nftables_configured`: what the service gives `nft` at boot, a statement each, with the table and the chain it stands in. Includes
+//! are followed in place, comments left out, and what a later `flush ruleset` or `delete table` takes away is not there.
+//! Variables (`$name`) stay as they are written.
+
+use std::path::{Path, PathBuf};
+
+use crate::paths;
+use crate::reader::Scan;
+use crate::schema::{Rows, row, table};
+use crate::shell_glob;
+use crate::units;
+
+table! {
+    /// Statements of nftables that are loaded at boot, one a row, with the table (`inet filter`) and the chain they stand in; white space reduced to one blank.
+    nftables_configured: kept {
+        file: Text,
+        line: BigInt,
+        table_name: Text,
+        chain: Text,
+        statement: Text,
+    }
+}
+
+const MAIN: &str = "/etc/nftables.conf";
+const FAMILIES: [&str; 6] = ["ip", "ip6", "inet", "arp", "bridge", "netdev"];
+/// nft itself ends at 16.
+const MAX_INCLUDE_DEPTH: usize = 16;
+/// Files in all: a few that include each other would otherwise be read without end.
+const MAX_FILES: usize = 256;
+/// Statements that are held at once.
+const MAX_STATEMENTS: usize = 100_000;
+
+fn rows(scan: &Scan) -> Rows {
+    let mut reading = Reading { scan, statements: Vec::new(), files_read: 0 };
+    reading.read(&main_file(scan), &Place::default(), 0);
+    Box::new(reading.statements.into_iter().map(|(file, statement)| {
+        let Statement { line, place, text } = statement;
+        row! { file, line, table_name: place.table, chain: place.chain, statement: text }
+    }))
+}
+
+/// The file that the service names behind `-f`.
+fn main_file(scan: &Scan) -> PathBuf {
+    let commands = units::values(scan, "nftables.service", "Service", "ExecStart");
+    let named = commands
+        .iter()
+        .find_map(|command| command.split_whitespace().skip_while(|word| !matches!(*word, "-f" | "--file")).nth(1));
+    PathBuf::from(named.unwrap_or(MAIN))
+}
+
+/// The table and the chain of a statement; empty outside of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Place {
+    table: String,
+    chain: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Statement {
+    line: i64,
+    place: Place,
+    text: String,
+}
+
+struct Reading<'a> {
+    scan: &'a Scan,
+    statements: Vec<(String, Statement)>,
+    files_read: usize,
+}
+
+impl Reading<'_> {
+    fn read(&mut self, path: &Path, outer: &Place, depth: usize) {
+        self.files_read += 1;
+        if self.files_read > MAX_FILES || depth > MAX_INCLUDE_DEPTH {
+            self.scan.warn("more than 256 files, or 16 within each other, are included; the rest is not read");
+            return;
+        }
+        let file = paths::display(path);
+        for statement in parse(&self.scan.text(path).unwrap_or_default(), outer) {
+            if !self.scan.budget().is_open() {
+                return;
+            }
+            if self.statements.len() >= MAX_STATEMENTS {
+                self.scan.warn(format!("more than {MAX_STATEMENTS} statements; those from {file} on are not read"));
+                return;
+            }
+            match statement.text.strip_prefix("include ") {
+                Some(pattern) => self.include(pattern, &statement.place, depth + 1),
+                None => self.take(&file, statement),
+            }
+        }
+    }
+
+    fn include(&mut self, pattern: &str, outer: &Place, depth: usize) {
+        let pattern = pattern.trim_matches(['"', '\'']);
+        // Half a path begins in the folder that nft was built with.
+        let absolute = if pattern.starts_with('/') { pattern.to_owned() } else { format!("/etc/{pattern}") };
+        let files: Vec<PathBuf> = shell_glob::glob(self.scan, &absolute).collect();
+        if files.is_empty() && !absolute.contains(['*', '?', '[']) {
+            self.scan.warn(format!("{absolute} is included and not there: nft loads no rules"));
+        }
+        for file in files {
+            self.read(&file, outer, depth);
+        }
+    }
+
+    fn take(&mut self, file: &str, statement: Statement) {
+        let words: Vec<&str> = statement.text.split(' ').collect();
+        match words[..] {
+            ["flush", "ruleset"] => self.statements.clear(),
+            ["flush", "ruleset", family] => {
+                self.statements.retain(|(_, earlier)| earlier.place.table.split(' ').next() != Some(family));
+            }
+            ["delete" | "destroy", "table", ..] => {
+                let (table, _) = table_and_rest(&words[2..]);
+                self.statements.retain(|(_, earlier)| earlier.place.table != table);
+            }
+            _ => self.statements.push((file.to_owned(), statement)),
+        }
+    }
+}
+
+/// The statements of a file whose beginning stands in `outer`.
+fn parse(text: &str, outer: &Place) -> Vec<Statement> {
+    let mut parsing = Parsing { places: vec![outer.clone()], ..Parsing::default() };
+    let mut letters = text.chars().peekable();
+    let mut line = 1;
+    let (mut is_quoted, mut set_depth) = (false, 0_usize);
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if letters.next_if_eq(&'\n').is_some() => {
+                line += 1;
+                parsing.push(' ', line);
+            }
+            '\n' => {
+                // A text ends with its line, at the latest.
+                is_quoted = false;
+                if set_depth > 0 {
+                    parsing.push(' ', line)
+                } else {
+                    parsing.end()
+                }
+                line += 1;
+            }
+            '"' => {
+                is_quoted = !is_quoted;
+                parsing.push(letter, line);
+            }
+            _ if is_quoted => parsing.push(letter, line),
+            '#' => while letters.next_if(|next| *next != '\n').is_some() {},
+            '{' if set_depth == 0 && parsing.enter() => {}
+            '{' => {
+                set_depth += 1;
+                parsing.push(letter, line);
+            }
+            '}' if set_depth > 0 => {
+                set_depth -= 1;
+                parsing.push(letter, line);
+            }
+            '}' => parsing.leave(),
+            ';' if set_depth == 0 => parsing.end(),
+            _ => parsing.push(letter, line),
+        }
+    }
+    parsing.end();
+    parsing.found
+}
+
+/// What is known in the middle of a file.
+#[derive(Debug, Default)]
+struct Parsing {
+    /// The place of what comes next is the last.
+    places: Vec<Place>,
+    begun: String,
+    begun_at: i64,
+    found: Vec<Statement>,
+}
+
+impl Parsing {
+    fn push(&mut self, letter: char, line: i64) {
+        if self.begun.is_empty() {
+            if letter.is_whitespace() {
+                return;
+            }
+            self.begun_at = line;
+        }
+        self.begun.push(letter);
+    }
+
+    fn place(&self) -> Place {
+        self.places.last().cloned().unwrap_or_default()
+    }
+
+    fn end(&mut self) {
+        let begun = std::mem::take(&mut self.begun);
+        let words: Vec<&str> = begun.split_whitespace().collect();
+        if words.is_empty() {
+            return;
+        }
+        let (place, words) = place_of_rule(&words).unwrap_or_else(|| (self.place(), &words[..]));
+        self.found.push(Statement { line: self.begun_at, place, text: words.join(" ") });
+    }
+
+    /// Whether the brace behind what was begun opens a table or a chain, and not a set.
+    fn enter(&mut self) -> bool {
+        let Some(place) = place_of_block(&self.begun, &self.place()) else { return false };
+        self.places.push(place);
+        self.end();
+        true
+    }
+
+    fn leave(&mut self) {
+        self.end();
+        if self.places.len() > 1 {
+            self.places.pop();
+        }
+    }
+}
+
+/// `add rule inet filter input …` stands in that chain.
+fn place_of_rule<'a, 'b>(words: &'b [&'a str]) -> Option<(Place, &'b [&'a str])> {
+    let (["add" | "insert", "rule", rest @ ..] | ["rule", rest @ ..]) = words else { return None };
+    let (table, rest) = table_and_rest(rest);
+    let (chain, rest) = rest.split_first()?;
+    Some((Place { table, chain: (*chain).to_owned() }, rest))
+}
+
+/// What `table inet filter`, `chain input` or `add chain inet filter input` opens.
+fn place_of_block(header: &str, outer: &Place) -> Option<Place> {
+    let words: Vec<&str> = header.split_whitespace().collect();
+    let words = match &words[..] {
+        ["add" | "create", rest @ ..] => rest,
+        all => all,
+    };
+    match words {
+        ["table", rest @ ..] => Some(Place { table: table_and_rest(rest).0, chain: String::new() }),
+        ["chain", name] => Some(Place { table: outer.table.clone(), chain: (*name).to_owned() }),
+        ["chain", rest @ ..] => {
+            let (table, rest) = table_and_rest(rest);
+            Some(Place { table, chain: rest.first().copied().unwrap_or_default().to_owned() })
+        }
+        _ => None,
+    }
+}
+
+/// A table with its family, which is `ip` where none is named, and what follows.
+fn table_and_rest<'a, 'b>(words: &'b [&'a str]) -> (String, &'b [&'a str]) {
+    match words {
+        [family, name, rest @ ..] if FAMILIES.contains(family) => (format!("{family} {name}"), rest),
+        [name, rest @ ..] => (format!("ip {name}"), rest),
+        [] => (String::new(), &[]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_statement_stands_in_its_table_and_chain() {
+        let text = "#!/usr/sbin/nft -f\nflush ruleset\ntable inet filter { # mine\n  set ports { type inet_service; elements = { 22,\n 80 } }\n\
+                    chain input {\n    type filter hook input priority 0; policy drop;\n    tcp dport { 22, 80 } \\\n accept\n\
+                    log prefix \"a; } #\" drop }\n}\nadd rule inet filter input iif lo accept\nadd chain ip nat post { policy accept; }\n";
+        let found: Vec<String> = parse(text, &Place::default())
+            .into_iter()
+            .map(|one| format!("{}|{}|{}|{}", one.line, one.place.table, one.place.chain, one.text))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "2|||flush ruleset",
+                "3|inet filter||table inet filter",
+                "4|inet filter||set ports { type inet_service; elements = { 22, 80 } }",
+                "6|inet filter|input|chain input",
+                "7|inet filter|input|type filter hook input priority 0",
+                "7|inet filter|input|policy drop",
+                "8|inet filter|input|tcp dport { 22, 80 } accept",
+                "10|inet filter|input|log prefix \"a; } #\" drop",
+                "12|inet filter|input|iif lo accept",
+                "13|ip nat|post|add chain ip nat post",
+                "13|ip nat|post|policy accept",
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in "[a-z{};#\"\\\\ \n]{0,80}") {
+            parse(&text, &Place::default());
+        }
+    }
+}
