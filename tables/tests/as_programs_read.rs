@@ -133,6 +133,21 @@ fn a_comment_of_pam_hides_no_rule_behind_a_backslash() {
 }
 
 #[test]
+fn rules_of_pam_are_those_of_the_places_that_it_reads() {
+    let asked = "SELECT file, type, module FROM pam_rules ORDER BY file";
+    let one_file = || Made::new().with("/etc/pam.conf", "# a comment\nlogin auth sufficient pam_permit.so\n");
+    assert_eq!(lines(&ask(&one_file().image(), asked)), ["/etc/pam.conf|auth|pam_permit.so"]);
+    let folders = one_file()
+        .with("/etc/pam.d/su", "auth required pam_unix.so\n")
+        .with("/usr/lib/pam.d/su", "auth sufficient pam_permit.so\n")
+        .with("/usr/lib/pam.d/vendor", "auth sufficient pam_permit.so\n");
+    assert_eq!(
+        lines(&ask(&folders.image(), asked)),
+        ["/etc/pam.d/su|auth|pam_unix.so", "/usr/lib/pam.d/vendor|auth|pam_permit.so"]
+    );
+}
+
+#[test]
 fn options_of_the_service_come_before_the_settings_of_sshd() {
     let host = || Made::new().with("/etc/ssh/sshd_config", "PermitRootLogin no\nX11Forwarding no\n");
     let asked = "SELECT value, source FROM sshd_effective_config WHERE keyword = 'permitrootlogin'";

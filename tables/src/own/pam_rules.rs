@@ -1,12 +1,16 @@
-//! `pam_rules`: the lines of `/etc/pam.d` (`pam.d(5)`). `@include` and the controls `include` and `substack` are shown as
-//! lines, not followed: a check names the file it is about.
+//! `pam_rules`: the lines of `/etc/pam.d`, of `/usr/lib/pam.d` for what the former has no file, and of `/etc/pam.conf` where neither
+//! folder is (`pam.d(5)`). `@include` and the controls `include` and `substack` are shown as lines, not followed: a check
+//! names the file it is about.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
 
 use crate::paths;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {
-    /// Lines of /etc/pam.d; of `@include` the type is `@include` and the module the file.
+    /// Lines of /etc/pam.d, and of /usr/lib/pam.d or /etc/pam.conf where libpam reads these; of `@include` the type is `@include` and the module the file.
     pam_rules {
         file: Text [index],
         line: BigInt,
@@ -17,17 +21,25 @@ table! {
     }
 }
 
+/// Of files with one name the first counts.
+const FOLDERS: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+const ONE_FILE: &str = "/etc/pam.conf";
+
+/// Whether a file is about one service, or names one in each line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    OfOneService,
+    OfAll,
+}
+
 fn rows(scan: &Scan) -> Rows {
     let wanted = scan.texts("file", crate::constraints::Operator::Equals);
-    let files: Vec<_> = scan
-        .paths("/etc/pam.d", "")
-        .into_iter()
-        .filter(|path| wanted.is_empty() || wanted.contains(&paths::display(path)))
-        .collect();
+    let (form, mut files) = files(scan);
+    files.retain(|path| wanted.is_empty() || wanted.contains(&paths::display(path)));
     let scan = scan.clone();
     Box::new(files.into_iter().flat_map(move |file| {
         let shown = paths::display(&file);
-        parse(&scan.text(&file).unwrap_or_default()).into_iter().map(move |rule| {
+        parse(&scan.text(&file).unwrap_or_default(), form).into_iter().map(move |rule| {
             row! {
                 file: shown.as_str(),
                 line: rule.line,
@@ -40,6 +52,16 @@ fn rows(scan: &Scan) -> Rows {
     }))
 }
 
+fn files(scan: &Scan) -> (Form, Vec<PathBuf>) {
+    if !FOLDERS.iter().any(|folder| scan.exists(folder)) {
+        return (Form::OfAll, vec![PathBuf::from(ONE_FILE)]);
+    }
+    let mut names = HashSet::new();
+    let mut files: Vec<PathBuf> = FOLDERS.iter().flat_map(|folder| scan.paths(folder, "")).collect();
+    files.retain(|path| path.file_name().is_some_and(|name| names.insert(name.to_owned())));
+    (Form::OfOneService, files)
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Rule {
     line: i64,
@@ -49,7 +71,7 @@ struct Rule {
     arguments: String,
 }
 
-fn parse(text: &str) -> Vec<Rule> {
+fn parse(text: &str, form: Form) -> Vec<Rule> {
     let mut rules = Vec::new();
     let mut lines = (1..).zip(text.lines());
     while let Some((line, first)) = lines.next() {
@@ -60,7 +82,12 @@ fn parse(text: &str) -> Vec<Rule> {
             let Some((_, next)) = lines.next() else { break };
             whole.push_str(without_comment(next));
         }
-        if let Some(rule) = parse_rule(line, whole.trim()) {
+        let whole = whole.trim();
+        let content = match form {
+            Form::OfOneService => whole,
+            Form::OfAll => whole.split_once(char::is_whitespace).unwrap_or_default().1.trim_start(),
+        };
+        if let Some(rule) = parse_rule(line, content) {
             rules.push(rule);
         }
     }
@@ -107,7 +134,8 @@ fn parse_rule(line: i64, content: &str) -> Option<Rule> {
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn fuzz(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    parse(&text);
+    parse(&text, Form::OfOneService);
+    parse(&text, Form::OfAll);
 }
 
 #[cfg(test)]
@@ -119,6 +147,7 @@ mod tests {
     fn a_rule_has_its_parts() {
         let rules = parse(
             "# x\nauth\t[success=1 default=ignore]\tpam_unix.so nullok  try_first_pass\n@include common-session\n-session optional \\\n pam_x.so\n",
+            Form::OfOneService,
         );
         let parts: Vec<_> = rules
             .iter()
@@ -139,7 +168,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read_without_panic(text in "(?s).*") {
-            parse(&text);
+            fuzz(text.as_bytes());
         }
     }
 }
