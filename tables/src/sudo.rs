@@ -2,6 +2,7 @@
 //! rules allow once aliases are resolved.
 
 mod defaults;
+mod elsewhere;
 mod rules;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::reader::Scan;
 const MAIN: &str = "/etc/sudoers";
 /// It can name another file than [`MAIN`] for the plugin that reads the rules.
 const CONFIGURATION: &str = "/etc/sudo.conf";
+const PROGRAM: &str = "/usr/bin/sudo";
 /// sudo itself ends at 128.
 const MAX_INCLUDE_DEPTH: usize = 16;
 /// Files in all: a few that include each other would otherwise be read without end.
@@ -29,23 +31,30 @@ pub(crate) struct Line {
 /// All lines, each include followed by what it names.
 pub(crate) fn lines(scan: &Scan) -> Vec<Line> {
     let mut reading = Reading { scan, lines: Vec::new(), files_read: 0 };
-    reading.read(&main_file(scan), 0);
+    let main = main_file(scan);
+    if scan.exists(&main) || scan.exists(PROGRAM) {
+        elsewhere::say(scan);
+    }
+    reading.read(&main, 0);
     reading.lines
 }
 
 /// The file of rules: of those that `sudoers_file` in a line `Plugin` of `sudo.conf(5)` names, the first that is there.
 fn main_file(scan: &Scan) -> PathBuf {
     let configuration = scan.text(CONFIGURATION).unwrap_or_default();
-    let is_plugin =
-        |line: &&str| line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("plugin"));
     let named = configuration
         .lines()
-        .filter(is_plugin)
+        .filter(|line| is_plugin(line))
         .flat_map(str::split_whitespace)
         .find_map(|word| word.strip_prefix("sudoers_file="))
         .unwrap_or(MAIN);
     let found = named.split(':').find(|file| scan.exists(file));
     PathBuf::from(found.unwrap_or(named))
+}
+
+/// Whether a line of `sudo.conf` loads a plugin.
+fn is_plugin(line: &str) -> bool {
+    line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("plugin"))
 }
 
 struct Reading<'a> {

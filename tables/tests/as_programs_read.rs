@@ -203,6 +203,20 @@ fn sudo_reads_the_file_that_its_own_settings_name_and_includes_by_the_name_of_th
 }
 
 #[test]
+fn rules_of_sudo_that_are_in_no_file_are_said() {
+    let host = || Made::new().with("/etc/sudoers", "Defaults use_pty\nada ALL=(ALL) ALL\n");
+    let warnings = |host: &Made, table: &str| ask(&host.image(), &format!("SELECT * FROM {table}")).warnings.len();
+    for table in ["sudo_commands", "sudo_defaults"] {
+        assert_eq!(warnings(&host().with("/etc/nsswitch.conf", "passwd: files sss\nsudoers: files\n"), table), 0);
+        assert_eq!(warnings(&host().with("/etc/nsswitch.conf", "sudoers: files sss\n"), table), 1);
+        assert_eq!(warnings(&host().with("/etc/sudo.conf", "Plugin sudoers_policy sudoers.so\n"), table), 0);
+        assert_eq!(warnings(&host().with("/etc/sudo.conf", "Plugin own_policy own.so\n"), table), 1);
+    }
+    let without_sudo = Made::new().with("/etc/nsswitch.conf", "sudoers: files sss\n");
+    assert_eq!(warnings(&without_sudo, "sudo_commands"), 0);
+}
+
+#[test]
 fn hidden_files_of_a_folder_are_not_read() {
     let host = Made::new()
         .with("/etc/sysctl.d/.60-hard.conf", "kernel.sysrq = 0\n")
