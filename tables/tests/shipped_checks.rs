@@ -134,3 +134,19 @@ fn a_policy_of_nftables_that_is_not_loaded_drops_nothing() {
     assert_eq!(denies(all, "/etc/nftables.d/.own.nft", ""), Verdict::Fail, "glob(3) does not see it");
     assert_eq!(denies(all, own, "counter accept"), Verdict::Fail, "nothing is left for the policy");
 }
+
+#[test]
+fn what_an_image_configures_decides_about_options_of_mounts() {
+    let host = || {
+        Made::new().with("/etc/fstab", "tmpfs /tmp tmpfs nodev,nosuid,noexec 0 0\n/dev/sda3 /home ext4 defaults 0 2\n")
+    };
+    let image = verdicts(&host().image(), "linux-filesystem-mounts");
+    assert_eq!(image["mount-tmp-nodev"], Verdict::Pass);
+    assert_eq!(image["mount-home-nodev"], Verdict::Fail);
+    assert_eq!(image["mount-var-nodev"], Verdict::NotApplicable, "it has no line");
+    let mounts = "tmpfs /tmp tmpfs rw,nosuid,noexec 0 0\n";
+    let running = host().with("/proc/sys/kernel/osrelease", "6.1.0-30-amd64\n").with("/proc/1/mounts", mounts);
+    let running = verdicts(&running.running(), "linux-filesystem-mounts");
+    assert_eq!(running["mount-tmp-nodev"], Verdict::Fail, "mounted without it");
+    assert_eq!(running["mount-tmp-nosuid"], Verdict::Pass);
+}
