@@ -136,9 +136,9 @@ fn parse(text: &str, outer: &Place) -> Vec<Statement> {
                 // A text ends with its line, at the latest.
                 is_quoted = false;
                 if set_depth > 0 {
-                    parsing.push(' ', line)
+                    parsing.push(' ', line);
                 } else {
-                    parsing.end()
+                    parsing.end();
                 }
                 line += 1;
             }
