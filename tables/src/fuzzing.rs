@@ -25,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("cron", osquery::crontab::fuzz),
     ("dpkg", osquery::deb_packages::fuzz),
     ("hive", read_hive),
+    ("nftables", own::nftables_configured::fuzz),
     ("pam", own::pam_rules::fuzz),
     ("rpm", read_rpm),
     ("shadow", read_shadow),

@@ -252,6 +252,12 @@ fn table_and_rest<'a, 'b>(words: &'b [&'a str]) -> (String, &'b [&'a str]) {
     }
 }
 
+/// Reads any bytes as such a file, for its fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(input: &[u8]) {
+    parse(&String::from_utf8_lossy(input), &Place::default());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
