@@ -107,7 +107,8 @@ pub struct NewRating {
     pub internet_facing: Option<bool>,
 }
 
-/// Rates an asset and judges its risk anew: two statements, one if nothing changed. Gives the rating before and after;
+/// Rates an asset and judges its risk anew: two statements, one if nothing changed. The asset's row is locked no harder than
+/// by an update: who stores rows of it while it holds its score is not kept waiting. Gives the rating before and after;
 /// [`Error::NotFound`] if there is no such asset.
 pub async fn rate(
     tx: &mut TenantTx<Write>,
@@ -118,7 +119,7 @@ pub async fn rate(
     let row: Option<(String, bool, String, bool)> = sqlx::query_as(
         "UPDATE assets a SET criticality = COALESCE($2, o.criticality), internet_facing = COALESCE($3, o.internet_facing),
              updated_at = now()
-         FROM (SELECT asset_id, criticality, internet_facing FROM assets WHERE asset_id = $1 FOR UPDATE) o
+         FROM (SELECT asset_id, criticality, internet_facing FROM assets WHERE asset_id = $1 FOR NO KEY UPDATE) o
          WHERE a.asset_id = o.asset_id RETURNING o.criticality, o.internet_facing, a.criticality, a.internet_facing",
     )
     .bind(asset_id)
