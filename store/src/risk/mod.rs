@@ -137,8 +137,12 @@ pub async fn rate(
 }
 
 /// Judges again every asset whose kept risk is not what its findings, its rating and these weights give: one statement, which
-/// writes nothing where nothing differs. Gives how many differed.
+/// writes nothing where nothing differs, once nobody follows standings of the tenant. Gives how many differed.
 pub async fn settle(tx: &mut TenantTx<Write>, weights: &Weights) -> Result<u64> {
+    // Scores of many assets are changed by one at a time: two that lock them in different orders would wait for each other.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('standings ' || current_schema(), 0))")
+        .execute(tx.connection()?)
+        .await?;
     judge(tx, None, weights).await
 }
 
