@@ -110,12 +110,12 @@ pub(super) async fn recount(
                      THEN (((k.passed_weight + m.passed_weight) * 200 + k.assessed_weight + m.assessed_weight)
                          / ((k.assessed_weight + m.assessed_weight) * 2))::smallint END
              FROM moved m WHERE m.asset_id = k.asset_id
-             RETURNING k.asset_id, k.score, k.passed_weight, k.assessed_weight
+             RETURNING k.asset_id, k.score, k.passed_weight, k.assessed_weight, k.risk
          )
-         INSERT INTO score_days AS d (scope, scope_id, day, score, passed_weight, assessed_weight)
-         SELECT 'asset', asset_id, (now() AT TIME ZONE 'UTC')::date, score, passed_weight, assessed_weight FROM scored
+         INSERT INTO score_days AS d (scope, scope_id, day, score, passed_weight, assessed_weight, risk)
+         SELECT 'asset', asset_id, (now() AT TIME ZONE 'UTC')::date, score, passed_weight, assessed_weight, risk FROM scored
          ON CONFLICT (scope, scope_id, day) DO UPDATE SET score = excluded.score, passed_weight = excluded.passed_weight,
-             assessed_weight = excluded.assessed_weight",
+             assessed_weight = excluded.assessed_weight, risk = excluded.risk",
     )
     .bind(wrong.iter().map(|one| one.asset_id).collect::<Vec<_>>())
     .bind(wrong.iter().map(|one| one.module.as_str()).collect::<Vec<_>>())
