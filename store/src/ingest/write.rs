@@ -182,7 +182,8 @@ pub(super) async fn findings(connection: &mut PgConnection, place: Place, planne
     changed_findings(connection, place, planned).await
 }
 
-/// Stores what findings say now that are stored already.
+/// Stores what findings say now that are stored already. A closed one may have been deleted by retention since it was read:
+/// then it is as new, so that what is counted as open is there.
 async fn changed_findings(connection: &mut PgConnection, place: Place, planned: &[Planned<'_>]) -> Result<()> {
     let changed: Vec<(&Planned<'_>, &FindingWrite<'_>)> =
         planned.iter().flat_map(|one| one.plan.changed.iter().map(move |finding| (one, finding))).collect();
@@ -190,12 +191,16 @@ async fn changed_findings(connection: &mut PgConnection, place: Place, planned: 
         return Ok(());
     }
     sqlx::query(
-        "UPDATE findings f SET module_version = v, severity = s, evidence = e, content_hash = h, run_id = r, exposure = x,
-             status = 'open', closed_at = NULL, opened_at = CASE WHEN f.status = 'open' THEN f.opened_at ELSE $1 END,
-             times_reopened = f.times_reopened + CASE WHEN f.status = 'open' THEN 0 ELSE 1 END
-         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::uuid[], $7::uuid[], $8::smallint[])
-             AS u(i, v, s, e, h, r, x)
-         WHERE f.finding_id = u.i",
+        "INSERT INTO findings AS f (finding_id, asset_id, module, module_version, check_id, resource, severity, status, evidence,
+             content_hash, run_id, first_seen_at, opened_at, exposure)
+         SELECT i, $9, m, v, c, res, s, 'open', e, h, r, $1, $1, x
+         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::uuid[], $7::uuid[], $8::smallint[], $10::text[],
+             $11::text[], $12::text[]) AS u(i, v, s, e, h, r, x, m, c, res)
+         ON CONFLICT (finding_id) DO UPDATE SET module_version = excluded.module_version, severity = excluded.severity,
+             evidence = excluded.evidence, content_hash = excluded.content_hash, run_id = excluded.run_id,
+             exposure = excluded.exposure, status = 'open', closed_at = NULL,
+             opened_at = CASE WHEN f.status = 'open' THEN f.opened_at ELSE excluded.opened_at END,
+             times_reopened = f.times_reopened + CASE WHEN f.status = 'open' THEN 0 ELSE 1 END",
     )
     .bind(place.at)
     .bind(changed.iter().map(|(_, finding)| finding.finding_id).collect::<Vec<_>>())
@@ -205,6 +210,10 @@ async fn changed_findings(connection: &mut PgConnection, place: Place, planned: 
     .bind(changed.iter().map(|(_, finding)| finding.content).collect::<Vec<_>>())
     .bind(changed.iter().map(|(one, _)| one.run.envelope.run_id).collect::<Vec<_>>())
     .bind(changed.iter().map(|(_, finding)| exposure::code(finding.exposure)).collect::<Vec<_>>())
+    .bind(place.asset_id)
+    .bind(changed.iter().map(|(one, _)| module_of(one)).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, finding)| finding.check).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, finding)| finding.resource).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())
