@@ -193,7 +193,8 @@ impl Verifier {
         if row.hash_after(&self.before) != row.hash {
             return Some(format!("row {} was changed, or put here from elsewhere", row.sequence));
         }
-        let checkpoint = self.checkpoints.iter().find(|checkpoint| checkpoint.sequence == row.sequence)?;
+        let place = self.checkpoints.binary_search_by_key(&row.sequence, |checkpoint| checkpoint.sequence).ok()?;
+        let checkpoint = self.checkpoints.get(place)?;
         self.verified.checkpoints += 1;
         let is_same = checkpoint.head == row.hash;
         (!is_same).then(|| {
