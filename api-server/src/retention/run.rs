@@ -9,7 +9,7 @@ use std::{mem, time::Duration};
 use chrono::Utc;
 use serde_json::{Value, json};
 use store::{
-    Read, TenantRef, Write, audit,
+    Read, TenantRef, Write, audit, export,
     retention::{
         self, Bound, Key, Kind, Policy, Table, holds,
         runs::{self, Part, RunState},
@@ -26,6 +26,8 @@ use crate::{
 
 /// A run ends after this; the next one, an hour later, goes on.
 const RUN_LIMIT: Duration = Duration::from_mins(30);
+/// Counting what is to go takes so long at most: the first time that may be most of what there is.
+const COUNT_LIMIT: Duration = Duration::from_mins(5);
 /// Rows deleted in one transaction: some tens of milliseconds.
 const BATCH: Bound = Bound { rows: 5_000, bytes: usize::MAX };
 /// Rows of one object of the archive, which are held in memory as they are packed.
@@ -110,6 +112,7 @@ impl Run<'_> {
     async fn all(&mut self, is_dry_run: bool, is_held: bool) -> Result<Ended, store::Error> {
         let cutoffs = self.policy.cutoffs(Utc::now());
         let mut tx = self.app.db.tenant::<Read>(self.tenant).await?;
+        export::allow(&mut tx, COUNT_LIMIT).await?;
         let extents = retention::preview(&mut tx, &cutoffs).await?;
         tx.rollback().await?;
         let part = |(table, planned): (Table, _)| Part {
