@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use catalog::facts::Row;
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt as _;
 use serde::Deserialize;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -115,7 +116,7 @@ impl About {
 
 /// The runs of up to `most` assets that wait longest.
 pub(super) async fn batch<M: Mode>(tx: &mut TenantTx<M>, most: u32) -> Result<Batch> {
-    let rows: Vec<Read> = sqlx::query_as(
+    let mut rows = sqlx::query_as::<_, Read>(
         "WITH picked AS MATERIALIZED (
              SELECT asset_id FROM (SELECT asset_id, queued_at FROM drift_runs ORDER BY queued_at LIMIT $1) q
              GROUP BY asset_id ORDER BY min(queued_at) LIMIT $2
@@ -146,19 +147,29 @@ pub(super) async fn batch<M: Mode>(tx: &mut TenantTx<M>, most: u32) -> Result<Ba
     )
     .bind(PICKED_FROM)
     .bind(i64::from(most))
-    .bind(&FOLLOWED[..])
+    .bind(FOLLOWED.to_vec())
     .bind(i64::try_from(MAX_ROWS).unwrap_or(i64::MAX).saturating_add(1))
-    .fetch_all(tx.connection()?)
-    .await?;
-    Ok(ordered(rows))
+    .fetch(tx.connection()?);
+    let mut gathered = Gathered::default();
+    while let Some(read) = rows.try_next().await? {
+        gathered.add(read);
+    }
+    Ok(gathered.batch())
 }
 
-/// Puts the rows together; the parts of a union come in no order.
-fn ordered(rows: Vec<Read>) -> Batch {
-    let mut batch = Batch { is_too_large: rows.len() > MAX_ROWS, ..Batch::default() };
-    let mut moves: HashMap<Uuid, Moved> = HashMap::new();
-    for read in rows {
-        let asset = batch.assets.entry(read.asset_id).or_default();
+/// What was read so far. Of a row only what it tells of is kept: rows are larger than that by far, and there are many.
+#[derive(Default)]
+struct Gathered {
+    batch: Batch,
+    moves: HashMap<Uuid, Moved>,
+    rows: usize,
+}
+
+impl Gathered {
+    /// Takes a row; the parts of a union come in no order.
+    fn add(&mut self, read: Read) {
+        self.rows += 1;
+        let asset = self.batch.assets.entry(read.asset_id).or_default();
         let table = read.table_name.unwrap_or_default();
         let item = |row: Option<Json<Row>>| row.and_then(|Json(row)| item_of(&table, &row));
         match (read.part.as_str(), read.module, read.run_id) {
@@ -166,9 +177,9 @@ fn ordered(rows: Vec<Read>) -> Batch {
             ("run", Some(name), Some(run_id)) => {
                 let (Some(version), Some(at), Some(queued_at)) = (read.module_version, read.found_at, read.queued_at)
                 else {
-                    continue;
+                    return;
                 };
-                moves.entry(run_id).or_default().is_inventory = read.is_inventory.unwrap_or(false);
+                self.moves.entry(run_id).or_default().is_inventory = read.is_inventory.unwrap_or(false);
                 let look = Look {
                     run_id,
                     module: name.clone(),
@@ -181,7 +192,7 @@ fn ordered(rows: Vec<Read>) -> Batch {
                 asset.modules.entry(name).or_default().looks.push(look);
             }
             ("change", _, Some(run_id)) => {
-                let by = &mut moves.entry(run_id).or_default().by;
+                let by = &mut self.moves.entry(run_id).or_default().by;
                 for (item, sign) in [(item(read.before), -1), (item(read.after), 1)] {
                     if let Some(item) = item {
                         count(by, item, sign);
@@ -196,9 +207,15 @@ fn ordered(rows: Vec<Read>) -> Batch {
             _ => {}
         }
     }
-    for module in batch.assets.values_mut().flat_map(|asset| asset.modules.values_mut()) {
-        module.looks.sort_by_key(Look::place);
-        module.moved = module.looks.iter().map(|look| moves.remove(&look.run_id).unwrap_or_default()).collect();
+
+    /// Puts together what was read.
+    fn batch(self) -> Batch {
+        let Self { mut batch, mut moves, rows } = self;
+        batch.is_too_large = rows > MAX_ROWS;
+        for module in batch.assets.values_mut().flat_map(|asset| asset.modules.values_mut()) {
+            module.looks.sort_by_key(Look::place);
+            module.moved = module.looks.iter().map(|look| moves.remove(&look.run_id).unwrap_or_default()).collect();
+        }
+        batch
     }
-    batch
 }
