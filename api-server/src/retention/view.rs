@@ -78,7 +78,7 @@ pub struct PreviewView {
 /// What would go from one table.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TablePreview {
-    /// runs, `fact_changes`, findings, `check_transitions`, `score_days` or `audit_log`.
+    /// runs, `fact_changes`, drifts, findings, `check_transitions`, `score_days` or `audit_log`.
     #[schema(value_type = String)]
     pub table: Table,
     /// The type whose policy it follows.
@@ -163,7 +163,7 @@ pub struct RetentionRunView {
 /// What a run did with one table.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TableRun {
-    /// runs, `fact_changes`, findings, `check_transitions`, `score_days` or `audit_log`.
+    /// runs, `fact_changes`, drifts, findings, `check_transitions`, `score_days` or `audit_log`.
     #[schema(value_type = String)]
     pub table: Table,
     /// What was older was to go.

@@ -108,9 +108,12 @@ pub async fn pick<M: Mode>(
     let query = sqlx::query_as::<_, Row>(AssertSqlSafe(table.pick_statement(has_lines))).bind(before);
     let query = match table {
         Table::AuditLog => query.bind(after.sequence.unwrap_or_default()),
-        Table::Runs | Table::FactChanges | Table::Findings | Table::CheckTransitions | Table::ScoreDays => {
-            query.bind(after.at)
-        }
+        Table::Runs
+        | Table::FactChanges
+        | Table::Drifts
+        | Table::Findings
+        | Table::CheckTransitions
+        | Table::ScoreDays => query.bind(after.at),
     };
     let mut rows = query.bind(after.id).bind(i64::from(bound.rows)).fetch(tx.connection()?);
     let mut batch = Batch::default();

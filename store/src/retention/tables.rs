@@ -15,6 +15,8 @@ pub enum Table {
     Runs,
     /// What appeared, changed and vanished in facts; the facts themselves are not touched.
     FactChanges,
+    /// What was told of such changes as drift; what is usual, which was learned from them, is not touched.
+    Drifts,
     /// Findings, once they are closed.
     Findings,
     /// Changes of verdicts; the verdicts themselves are not touched.
@@ -28,14 +30,22 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order in which a run goes through them.
-    pub const ALL: [Self; 6] =
-        [Self::Runs, Self::FactChanges, Self::Findings, Self::CheckTransitions, Self::ScoreDays, Self::AuditLog];
+    pub const ALL: [Self; 7] = [
+        Self::Runs,
+        Self::FactChanges,
+        Self::Drifts,
+        Self::Findings,
+        Self::CheckTransitions,
+        Self::ScoreDays,
+        Self::AuditLog,
+    ];
 
     /// Its name in the schema.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Runs => "runs",
             Self::FactChanges => "fact_changes",
+            Self::Drifts => "drifts",
             Self::Findings => "findings",
             Self::CheckTransitions => "check_transitions",
             Self::ScoreDays => "score_days",
@@ -47,7 +57,7 @@ impl Table {
     pub const fn kind(self) -> Kind {
         match self {
             Self::Runs => Kind::OperationalLogs,
-            Self::FactChanges => Kind::SecurityEvents,
+            Self::FactChanges | Self::Drifts => Kind::SecurityEvents,
             Self::Findings | Self::CheckTransitions | Self::ScoreDays => Kind::Findings,
             Self::AuditLog => Kind::Audit,
         }
@@ -61,6 +71,7 @@ impl Table {
                      WHERE m.asset_id = t.asset_id AND m.module = t.module AND m.last_run_id = t.run_id)"
             ),
             Self::FactChanges | Self::CheckTransitions => format!("t.changed_at < {before}"),
+            Self::Drifts => format!("t.found_at < {before}"),
             Self::Findings => format!("t.status = 'closed' AND t.closed_at < {before}"),
             Self::ScoreDays => format!(
                 "t.scope = 'asset' AND t.day < ({before} AT TIME ZONE 'UTC')::date AND EXISTS (SELECT FROM score_days n
@@ -79,6 +90,7 @@ impl Table {
         match self {
             Self::Runs => "t.received_at",
             Self::FactChanges | Self::CheckTransitions => "t.changed_at",
+            Self::Drifts => "t.found_at",
             Self::Findings => "t.closed_at",
             Self::ScoreDays => "(t.day::timestamp AT TIME ZONE 'UTC')",
             Self::AuditLog => "t.created_at",
@@ -90,6 +102,7 @@ impl Table {
         match self {
             Self::Runs => "t.run_id",
             Self::FactChanges => "t.change_id",
+            Self::Drifts => "t.drift_id",
             Self::Findings => "t.finding_id",
             Self::CheckTransitions => "t.transition_id",
             Self::ScoreDays => "t.scope_id",
@@ -102,7 +115,7 @@ impl Table {
         match self {
             Self::ScoreDays => ("t.day", "($2::timestamptz AT TIME ZONE 'UTC')::date"),
             Self::AuditLog => ("t.sequence", "$2::bigint"),
-            Self::Runs | Self::FactChanges | Self::Findings | Self::CheckTransitions => {
+            Self::Runs | Self::FactChanges | Self::Drifts | Self::Findings | Self::CheckTransitions => {
                 (self.moment(), "$2::timestamptz")
             }
         }
@@ -145,6 +158,7 @@ impl Table {
             }
             Self::Runs => "t.run_id = k.id",
             Self::FactChanges => "t.change_id = k.id",
+            Self::Drifts => "t.drift_id = k.id",
             Self::Findings => "t.finding_id = k.id",
             Self::CheckTransitions => "t.transition_id = k.id",
         };

@@ -32,6 +32,10 @@ const ROWS: &[&str] = &[
     "INSERT INTO fact_changes (change_id, asset_id, run_id, module, table_name, kind, row_key, after, changed_at)
      SELECT gen_random_uuid(), a.asset_id, gen_random_uuid(), 'm', 'users', 'added', 'k', '{\"a\": 1}', now() - random() * interval '80 days'
      FROM assets a, generate_series(1, 40) g",
+    "INSERT INTO drifts (drift_id, asset_id, run_id, module, kind, change, subject, rarity, sentence, evidence, group_name, found_at)
+     SELECT gen_random_uuid(), a.asset_id, gen_random_uuid(), 'm', 'port', 'appeared', '4444/tcp', 90, 'listens on 4444/tcp', '{}', 'hosts',
+         now() - random() * interval '80 days'
+     FROM assets a, generate_series(1, 40) g",
     "INSERT INTO facts (asset_id, module, table_name, row_hash, row_key, content, first_seen_at)
      SELECT a.asset_id, 'm', 'users', gen_random_uuid(), 'k', '{}', now() - interval '9 years' FROM assets a, generate_series(1, 3) g",
     "INSERT INTO check_states (asset_id, module, check_id, module_version, verdict, severity, weight, run_id, changed_at)
@@ -57,6 +61,7 @@ fn names_of(table: Table) -> &'static str {
     match table {
         Table::Runs => "SELECT run_id::text FROM runs",
         Table::FactChanges => "SELECT change_id::text FROM fact_changes",
+        Table::Drifts => "SELECT drift_id::text FROM drifts",
         Table::Findings => "SELECT finding_id::text FROM findings",
         Table::CheckTransitions => "SELECT transition_id::text FROM check_transitions",
         Table::ScoreDays => "SELECT scope_id::text || ' ' || day::text FROM score_days WHERE scope = 'asset'",
