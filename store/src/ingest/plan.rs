@@ -292,7 +292,11 @@ pub(super) fn plan<'a>(
     plan.closed.sort_unstable();
     for (id, finding) in incoming.by_id {
         let stored = findings.and_then(|findings| findings.get(&id));
-        if stored.is_some_and(|stored| stored.is_open && stored.content == finding.content) {
+        // One that was stored before exposure was looked at has none, whatever its evidence says.
+        let is_same = |stored: &StoredFinding| {
+            stored.content == finding.content && exposure::code(stored.exposure) == exposure::code(finding.exposure)
+        };
+        if stored.is_some_and(|stored| stored.is_open && is_same(stored)) {
             continue;
         }
         match stored.filter(|stored| stored.is_open) {
