@@ -110,6 +110,24 @@ async fn the_kept_risk_equals_a_recompute_after_any_sequence() -> anyhow::Result
 }
 
 #[tokio::test]
+async fn findings_from_before_exposure_was_kept_get_theirs_with_the_next_result() -> anyhow::Result<()> {
+    let scene = Scene::new().await?;
+    scene.apply(&scene.envelope(&[Verdict::Fail], &["0.0.0.0:22"])).await?;
+    let risk = assert_all_agree(&scene).await?;
+    assert!(risk > 0);
+    // As an upgrade leaves them.
+    for statement in [
+        "UPDATE tenant_acme.findings SET exposure = 0",
+        "UPDATE tenant_acme.asset_scores SET extra_critical = 0, extra_high = 0, extra_medium = 0, extra_low = 0, load = 0, risk = 0",
+    ] {
+        scene.installation.admin(statement).await?;
+    }
+    scene.apply(&scene.envelope(&[Verdict::Fail], &["0.0.0.0:22"])).await?;
+    assert_eq!(assert_all_agree(&scene).await?, risk);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_tenants_risk_is_that_of_its_mean_load_and_its_trend_follows() -> anyhow::Result<()> {
     let scene = Scene::new().await?;
     let weights = scene.context.weights;
