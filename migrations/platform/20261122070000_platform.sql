@@ -1,6 +1,12 @@
 -- Events of the outbox: in order for each aggregate, leased to one worker at a time, put aside after too many tries.
 -- Jobs that ended are forgotten. Signatures of audit checkpoints. Runs as tenantra_owner.
 
+-- Each of these columns has Postgres write the whole table anew, while nobody can leave an event. What was worked off says
+-- nothing any more and goes; the few events that wait are put aside and come back in their order.
+LOCK TABLE shared.outbox IN ACCESS EXCLUSIVE MODE;
+CREATE TABLE shared.outbox_waiting AS SELECT * FROM shared.outbox WHERE done_at IS NULL;
+TRUNCATE shared.outbox;
+
 ALTER TABLE shared.outbox
     -- The order in which events were written. Writers of one aggregate come one after the other, by its own lock.
     ADD COLUMN position     bigint GENERATED ALWAYS AS IDENTITY,
@@ -9,14 +15,19 @@ ALTER TABLE shared.outbox
     ADD COLUMN lease        uuid,
     ADD COLUMN leased_until timestamptz,
     ADD COLUMN dead_at      timestamptz;
-UPDATE shared.outbox SET aggregate_id = (payload ->> 'asset_id')::uuid
-    WHERE done_at IS NULL AND kind = 'run.ingested' AND payload ->> 'asset_id' IS NOT NULL;
 ALTER TABLE shared.outbox
     -- The aggregate's hash: events of one lane are never worked on side by side.
     ADD COLUMN lane bigint NOT NULL GENERATED ALWAYS AS (uuid_hash_extended(aggregate_id, 0)) STORED,
     ADD CONSTRAINT outbox_done_or_dead CHECK (done_at IS NULL OR dead_at IS NULL),
     ADD CONSTRAINT outbox_lease CHECK ((lease IS NULL) = (leased_until IS NULL)),
     SET (fillfactor = 80);
+
+INSERT INTO shared.outbox (event_id, tenant_role, kind, aggregate_id, subject_id, payload, attempts, not_before, last_error, created_at)
+    SELECT w.event_id, w.tenant_role, w.kind,
+        CASE WHEN w.kind = 'run.ingested' THEN coalesce((w.payload ->> 'asset_id')::uuid, gen_random_uuid()) ELSE gen_random_uuid() END,
+        w.subject_id, w.payload, w.attempts, w.not_before, w.last_error, w.created_at
+    FROM shared.outbox_waiting w ORDER BY w.created_at, w.event_id;
+DROP TABLE shared.outbox_waiting;
 
 DROP INDEX shared.outbox_open;
 CREATE INDEX outbox_lanes ON shared.outbox (tenant_role, lane, position) WHERE done_at IS NULL AND dead_at IS NULL;
