@@ -122,7 +122,8 @@ WHERE h.grantee NOT IN ('tenantra_api', 'tenantra_tenant') OR h.is_grantable
         (h.privilege_type <> 'SELECT' AND (h.relname::text, h.privilege_type) NOT IN
             (('jobs', 'INSERT'), ('jobs', 'UPDATE'), ('outbox', 'INSERT')))
         OR h.relname IN ('tenants', 'tenant_rollups', 'users', 'memberships', 'sessions', 'agent_credentials',
-            'enrollment_tokens', 'platform_audit', 'audit_checkpoints', 'audit_keys', 'fencing', 'schema_migrations')))
+            'enrollment_tokens', 'platform_audit', 'audit_checkpoints', 'audit_keys', 'retention_runs', 'legal_holds', 'fencing',
+            'schema_migrations')))
     OR (h.grantee = 'tenantra_api' AND (
         (h.privilege_type <> 'SELECT' AND h.relname IN ('fencing', 'schema_migrations', 'audit_checkpoints', 'audit_keys'))
         OR (h.privilege_type IN ('UPDATE', 'DELETE') AND h.relname = 'platform_audit')
