@@ -25,6 +25,8 @@ const SHARED: &str = "shared";
 /// How often, and how long apart, a lock that another process holds is tried.
 const LOCK_ATTEMPTS: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
+/// How often migrations of `shared` are begun anew because a table of it was in use.
+const PLATFORM_ATTEMPTS: u32 = 20;
 
 /// A migration that a schema has.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -62,8 +64,21 @@ pub struct TenantOutcome {
 /// Brings `shared` to this program's version. Gives the number of migrations that were applied.
 pub async fn platform(db: &OwnerDb) -> Result<usize> {
     check(Scope::Platform)?;
+    for attempt in 0..PLATFORM_ATTEMPTS {
+        match platform_once(db).await {
+            Err(error) if is_lock_timeout(&error) => {}
+            other => return other,
+        }
+        tokio::time::sleep(LOCK_PAUSE * attempt).await;
+    }
+    platform_once(db).await
+}
+
+/// A table that is in use is waited for no longer than [`LOCK_PAUSE`]: whoever comes after us would wait as long.
+async fn platform_once(db: &OwnerDb) -> Result<usize> {
     let mut tx = db.begin().await?;
     lock(tx.connection()?, SHARED).await?;
+    tx.script("SET LOCAL lock_timeout = '100ms'".to_owned()).await?;
     tx.script("CREATE SCHEMA IF NOT EXISTS shared; ".to_owned() + &versions_table(SHARED)).await?;
     let applied = applied(tx.connection()?, SHARED).await?;
     let pending = pending(Scope::Platform, SHARED, &applied)?;
@@ -246,6 +261,12 @@ pub(crate) fn record(schema: &str, migration: &Migration) -> String {
         migration.version(),
         migration.checksum()
     )
+}
+
+/// Whether a statement, or one of a migration, did not get a lock in time.
+pub(crate) fn is_lock_timeout(error: &Error) -> bool {
+    let (Error::Database(source) | Error::Migration { source, .. }) = error else { return false };
+    source.as_database_error().is_some_and(|e| e.code().as_deref() == Some("55P03"))
 }
 
 fn failed(schema: &str, migration: &Migration, error: Error) -> Error {

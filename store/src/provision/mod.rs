@@ -35,16 +35,11 @@ pub async fn ensure(db: &OwnerDb, tenant: &TenantRef, epoch: Option<Epoch>) -> R
     let mut attempt = 0;
     loop {
         match ensure_once(db, tenant, epoch).await {
-            Err(error) if attempt < ATTEMPTS && is_lock_timeout(&error) => attempt += 1,
+            Err(error) if attempt < ATTEMPTS && migrate::is_lock_timeout(&error) => attempt += 1,
             other => return other,
         }
         tokio::time::sleep(std::time::Duration::from_millis(50 * u64::from(attempt))).await;
     }
-}
-
-fn is_lock_timeout(error: &Error) -> bool {
-    let (Error::Database(source) | Error::Migration { source, .. }) = error else { return false };
-    source.as_database_error().is_some_and(|e| e.code().as_deref() == Some("55P03"))
 }
 
 async fn ensure_once(db: &OwnerDb, tenant: &TenantRef, epoch: Option<Epoch>) -> Result<Ensured> {
