@@ -34,7 +34,8 @@ pub struct Followed {
     pub has_more: bool,
 }
 
-/// Follows the runs of the assets that wait longest, in at most seven statements. None where another process does so now.
+/// Follows the runs of the assets that wait longest, in six statements, and one more each time that they are too much to be
+/// looked at together, three at most. None where another process does so now.
 pub async fn follow(tx: &mut TenantTx<Write>) -> Result<Option<Followed>> {
     let key = format!("drift {}", tx.tenant().id);
     let is_mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))")
@@ -44,16 +45,17 @@ pub async fn follow(tx: &mut TenantTx<Write>) -> Result<Option<Followed>> {
     if !is_mine {
         return Ok(None);
     }
-    let mut batch = read::batch(tx, ASSETS).await?;
-    let was_too_large = batch.is_too_large;
-    if was_too_large {
-        batch = read::batch(tx, 1).await?;
+    let mut most = ASSETS;
+    let mut batch = read::batch(tx, most).await?;
+    while batch.is_too_large && most > 1 {
+        most = (most / 5).max(1);
+        batch = read::batch(tx, most).await?;
     }
     let runs: Vec<Uuid> = batch.looks().map(|look| look.run_id).collect();
     if runs.is_empty() {
         return Ok(Some(Followed::default()));
     }
-    let has_more = was_too_large || batch.assets.len() >= usize::try_from(ASSETS).unwrap_or(usize::MAX);
+    let has_more = batch.assets.len() >= usize::try_from(most).unwrap_or(usize::MAX);
     let mut followed = Followed { runs: runs.len(), has_more, ..Followed::default() };
     let mut baselines = Baselines::default();
     let mut told = Vec::new();
