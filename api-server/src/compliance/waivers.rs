@@ -210,7 +210,8 @@ pub async fn get(
     Ok(Answer(view(row.ok_or(Error::NotFound("waiver"))?)))
 }
 
-/// Makes a waiver. Scores follow within 5 s of its beginning and of its end.
+/// Makes a waiver. Scores follow within some seconds of its beginning and of its end, where it concerns thousands of assets within
+/// a minute.
 #[utoipa::path(
     post, path = "/waivers", tag = "compliance", request_body = CreateWaiver,
     responses((status = 201, body = WaiverView))
