@@ -106,6 +106,10 @@ async fn pass(app: &App, settled: &Settled, turn: &mut Turn) -> Result<bool> {
         .filter_map(std::future::ready)
         .collect()
         .await;
+    // One that failed waits for its event or its time; one that was not come to has only its mark.
+    for (tenant, _) in undone.iter().filter(|(_, outcome)| **outcome == Outcome::Untouched) {
+        app.dirty.mark(tenant.clone());
+    }
     settle(app, &claim, &undone).await?;
     app.metrics.dirty_rollups.set(i64::try_from(undone.len()).unwrap_or(i64::MAX));
     Ok(claim.has_more)
