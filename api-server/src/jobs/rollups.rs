@@ -149,6 +149,9 @@ async fn refresh(app: &App, settled: &Settled, tenant: &TenantRef) -> Result<()>
     // Without a resource nobody says how much a severity counts: what is kept stays until somebody does.
     let Some(weights) = app.tenants.get(tenant.slug.as_str()).map(|resource| plan::weights(&resource.spec)) else {
         rollups::refresh(&app.db, tenant).await?;
+        let mut tx = app.db.platform().await?;
+        compliance::forget_due(&mut tx, tenant.id).await?;
+        tx.commit().await?;
         return Ok(());
     };
     // First: what they count is in the figures that are measured.

@@ -75,6 +75,15 @@ pub async fn publish(tx: &mut PlatformTx, tenant_id: Uuid, kept: &Kept) -> Resul
     Ok(())
 }
 
+/// Nobody follows the tenant's waivers now: it is not measured for the sake of one that began or ended.
+pub async fn forget_due(tx: &mut PlatformTx, tenant_id: Uuid) -> Result<()> {
+    sqlx::query("UPDATE shared.tenant_rollups SET due_at = NULL WHERE tenant_id = $1 AND due_at IS NOT NULL")
+        .bind(tenant_id)
+        .execute(tx.connection()?)
+        .await?;
+    Ok(())
+}
+
 /// What one transaction came to.
 struct Step {
     has_moved: bool,

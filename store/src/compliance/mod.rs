@@ -15,7 +15,7 @@ mod write;
 pub use drill::{
     CheckPlace, CheckStanding, ControlPlace, ControlStanding, ResultPlace, ResultRow, checks, controls, results,
 };
-pub use keep::{Difference, Kept, differences, keep, publish};
+pub use keep::{Difference, Kept, differences, forget_due, keep, publish};
 pub use read::{
     AssetPlace, AssetStanding, FrameworkStanding, GroupStanding, Standings, TenantStandings, below,
     framework_on_assets, group, standings,
