@@ -131,12 +131,13 @@ macro_rules! recent {
     };
 }
 
-/// Active tenants whose last run is a day ago, or failed an hour ago; those that waited longest first.
+/// Active tenants whose last run is a day ago, or failed an hour ago; those that waited longest first. One that has no schema
+/// yet has nothing to lose.
 pub async fn due(tx: &mut PlatformTx, most: u32) -> Result<Vec<TenantRef>> {
     let rows: Vec<(String, Uuid)> = sqlx::query_as(concat!(
         "SELECT t.slug, t.tenant_id FROM shared.tenants t
          LEFT JOIN LATERAL (SELECT max(l.started_at) AS started_at FROM shared.retention_runs l WHERE l.tenant_id = t.tenant_id) newest ON true
-         WHERE t.state = 'active' AND NOT EXISTS (",
+         WHERE t.state = 'active' AND to_regnamespace('tenant_' || replace(t.slug, '-', '_')) IS NOT NULL AND NOT EXISTS (",
         recent!("t.tenant_id", "$1"),
         ") ORDER BY newest.started_at NULLS FIRST, t.slug LIMIT $2"
     ))

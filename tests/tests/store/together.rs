@@ -58,11 +58,12 @@ async fn many_results_together_take_as_many_statements_as_one() -> anyhow::Resul
             opened.push(outcomes.iter().map(|one| one.opened).sum::<u64>());
         }
     }
-    // New, the same as new runs, the same runs; BEGIN, COMMIT and what sets role and path are among them.
+    // New, the same as new runs, the same runs; BEGIN, COMMIT and what sets role and path are among them. Of new failures one
+    // asks which are waived.
     assert_eq!(opened, [1_000, 0, 0, 10_000, 0, 0]);
     let (of_one, of_ten) = statements.split_at(3);
     assert_eq!(of_one, of_ten);
-    assert!(of_ten.iter().zip([12, 10, 7]).all(|(number, most)| *number <= most), "{of_ten:?}");
+    assert!(of_ten.iter().zip([13, 10, 7]).all(|(number, most)| *number <= most), "{of_ten:?}");
     scene.assert_kept_is_recomputed().await
 }
 
