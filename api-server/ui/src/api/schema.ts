@@ -1267,7 +1267,10 @@ export interface paths {
         /** Lists the tenant's waivers, newest first, also those that are over. */
         get: operations["get_waivers"];
         put?: never;
-        /** Makes a waiver. Scores follow within 5 s of its beginning and of its end. */
+        /**
+         * Makes a waiver. Scores follow within some seconds of its beginning and of its end, where it concerns thousands of assets within
+         *     a minute.
+         */
         post: operations["post_waivers"];
         delete?: never;
         options?: never;
@@ -4617,7 +4620,7 @@ export interface components {
         };
         /** @description What would go from one table. */
         TablePreview: {
-            /** @description runs, `fact_changes`, findings, `check_transitions`, `score_days` or `audit_log`. */
+            /** @description runs, `fact_changes`, drifts, findings, `check_transitions`, `score_days` or `audit_log`. */
             table: string;
             /** @description The type whose policy it follows. */
             type: string;
@@ -4649,7 +4652,7 @@ export interface components {
         };
         /** @description What a run did with one table. */
         TableRun: {
-            /** @description runs, `fact_changes`, findings, `check_transitions`, `score_days` or `audit_log`. */
+            /** @description runs, `fact_changes`, drifts, findings, `check_transitions`, `score_days` or `audit_log`. */
             table: string;
             /**
              * Format: date-time
