@@ -39,21 +39,24 @@ pub struct Kept {
 
 /// Brings the tenant's standings up to what its verdicts and waivers say now, counted with these weights.
 pub async fn keep(db: &Db, tenant: &TenantRef, weights: &Weights) -> Result<Kept> {
-    let mut has_moved = false;
+    let (mut has_moved, mut has_left) = (false, false);
+    let mut place = Uuid::nil();
     for _ in 0..BATCHES {
         let mut tx = db.tenant::<Write>(tenant).await?;
-        let Some(step) = step(tx.connection()?, weights).await? else {
+        let Some(step) = step(tx.connection()?, weights, place).await? else {
             tx.rollback().await?;
             return Ok(Kept { is_whole: false, due_at: None, standings: None });
         };
         has_moved |= step.has_moved;
+        has_left |= step.has_left;
+        place = step.place;
         if step.is_last {
             let standings = read::standings(&mut tx).await?.by_framework();
             if has_moved {
                 trend::record(&mut tx, &standings).await?;
             }
             tx.commit().await?;
-            return Ok(Kept { is_whole: step.is_whole, due_at: step.due_at, standings: Some(standings) });
+            return Ok(Kept { is_whole: !has_left, due_at: step.due_at, standings: Some(standings) });
         }
         tx.commit().await?;
     }
@@ -87,9 +90,12 @@ pub async fn forget_due(tx: &mut PlatformTx, tenant_id: Uuid) -> Result<()> {
 /// What one transaction came to.
 struct Step {
     has_moved: bool,
+    /// An ingest holds a module of some asset, which stays behind.
+    has_left: bool,
     /// No further transaction helps now.
     is_last: bool,
-    is_whole: bool,
+    /// The last asset that was looked at: the next step begins behind it.
+    place: Uuid,
     due_at: Option<DateTime<Utc>>,
 }
 
@@ -115,8 +121,9 @@ struct Behind {
     is_new: bool,
 }
 
-/// One batch; none if another worker has the tenant.
-async fn step(connection: &mut PgConnection, weights: &Weights) -> Result<Option<Step>> {
+/// One batch of the assets behind a place, so that those which cannot be followed now do not stand before the others; none if
+/// another worker has the tenant.
+async fn step(connection: &mut PgConnection, weights: &Weights, place: Uuid) -> Result<Option<Step>> {
     let is_ours: bool =
         sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtextextended('standings ' || current_schema(), 0))")
             .fetch_one(&mut *connection)
@@ -136,15 +143,16 @@ async fn step(connection: &mut PgConnection, weights: &Weights) -> Result<Option
     }
     if turned > 0 || is_other_basis {
         // Committed at once: the rows of many assets are held, and their agents may be waiting.
-        return Ok(Some(Step { has_moved: false, is_last: false, is_whole: false, due_at }));
+        return Ok(Some(Step { has_moved: false, has_left: false, is_last: false, place: Uuid::nil(), due_at }));
     }
-    let mut behind = behind(connection).await?;
+    let mut behind = behind(connection, place).await?;
     let has_more = behind.len() > BATCH;
     behind.truncate(BATCH);
+    let place = behind.last().map_or(place, |asset| asset.asset_id);
     let has_lost = known.kept_assets.is_some_and(|kept| kept != known.assets);
     let has_moved = !behind.is_empty() || has_lost;
     if !has_moved {
-        return Ok(Some(Step { has_moved, is_last: true, is_whole: true, due_at }));
+        return Ok(Some(Step { has_moved, has_left: false, is_last: true, place, due_at }));
     }
     let ids = |behind: &[Behind]| behind.iter().map(|asset| asset.asset_id).collect::<Vec<_>>();
     let undecided = recount(connection, &ids(&behind), weights).await?;
@@ -174,8 +182,7 @@ async fn step(connection: &mut PgConnection, weights: &Weights) -> Result<Option
     .await?;
     let added = behind.iter().filter(|asset| asset.is_new).count();
     write_tenant(connection, known.assets + i64::try_from(added).unwrap_or(i64::MAX), &basis).await?;
-    let is_last = !has_more || behind.is_empty();
-    Ok(Some(Step { has_moved, is_last, is_whole: !has_more && undecided.is_empty(), due_at }))
+    Ok(Some(Step { has_moved, has_left: !undecided.is_empty(), is_last: !has_more, place, due_at }))
 }
 
 /// Waivers that began, ended or were taken back: the assets on which they concern a failing check are behind. Gives how many.
@@ -209,12 +216,13 @@ async fn known(connection: &mut PgConnection) -> Result<Known> {
 }
 
 /// One more than a batch, which tells whether there are more.
-async fn behind(connection: &mut PgConnection) -> Result<Vec<Behind>> {
+async fn behind(connection: &mut PgConnection, place: Uuid) -> Result<Vec<Behind>> {
     Ok(sqlx::query_as(
-        "SELECT asset_id, revision, stood_revision = 0 AS is_new FROM asset_scores WHERE revision <> stood_revision
-         ORDER BY asset_id LIMIT $1",
+        "SELECT asset_id, revision, stood_revision = 0 AS is_new FROM asset_scores
+         WHERE revision <> stood_revision AND asset_id > $2 ORDER BY asset_id LIMIT $1",
     )
     .bind(i64::try_from(BATCH + 1).unwrap_or(i64::MAX))
+    .bind(place)
     .fetch_all(connection)
     .await?)
 }

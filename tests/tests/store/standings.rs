@@ -489,3 +489,37 @@ async fn following_takes_as_many_statements_for_many_checks_as_for_one_and_none_
     assert_eq!(installation.number(rows).await?, before, "no row was written again");
     Ok(())
 }
+
+#[tokio::test]
+async fn assets_that_ingests_hold_do_not_stand_before_the_others() -> anyhow::Result<()> {
+    let mut fleet = Fleet::new().await?;
+    let mut tx = fleet.scene.installation.api.tenant::<Write>(&fleet.scene.tenant).await?;
+    for number in ASSETS..60 {
+        let enrolled = agents::enroll(&mut tx, &enrollment(number, "test")).await?;
+        let (agent_id, asset_id) = (enrolled.agent_id, enrolled.asset_id);
+        fleet.assets.push(IngestContext { agent_id, asset_id, job_id: None, weights: fleet.weights });
+    }
+    tx.commit().await?;
+    for asset in 0..fleet.assets.len() {
+        fleet.apply(asset, &envelope_of(&fleet.modules[0], &[], &[])).await?;
+    }
+    fleet.keep().await?;
+    // Every check weighs something else, and all assets but the last are held.
+    fleet.weights = Weights { critical: 100, high: 50, medium: 20, low: 10 };
+    let mut ingests = fleet.scene.installation.admin.begin().await?;
+    sqlx::query(
+        "SELECT FROM tenant_acme.asset_modules WHERE asset_id < (SELECT max(asset_id::text)::uuid FROM tenant_acme.asset_modules)
+         FOR UPDATE",
+    )
+    .execute(&mut *ingests)
+    .await?;
+    let kept = compliance::keep(&fleet.scene.installation.api, &fleet.scene.tenant, &fleet.weights).await?;
+    assert!(!kept.is_whole, "what is held is behind");
+    let others = "SELECT count(*) FROM tenant_acme.asset_scores k WHERE revision = stood_revision
+        AND EXISTS (SELECT FROM tenant_acme.asset_modules m WHERE m.asset_id = k.asset_id)";
+    assert_eq!(fleet.scene.installation.number(others).await?, 1, "the last one is followed");
+    ingests.rollback().await?;
+    fleet.keep().await?;
+    assert_eq!(fleet.scene.installation.number(others).await?, 60);
+    Ok(())
+}
