@@ -194,6 +194,10 @@ pub async fn create(tx: &mut TenantTx<Write>, new: &NewWaiver) -> Result<Waiver>
         Subject::Check { module, check } => (Some((module.as_str(), check.as_str())), None),
         Subject::Control { framework, control } => (None, Some((framework.as_str(), control.as_str()))),
     };
+    // Whoever makes one meanwhile is waited for, and counted.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('waivers ' || current_schema(), 0))")
+        .execute(tx.connection()?)
+        .await?;
     let (open, has_asset, has_check, has_control): (i64, bool, bool, bool) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM waivers WHERE phase <> 'over'), EXISTS (SELECT FROM assets WHERE asset_id = $1),
              EXISTS (SELECT FROM shared.checks WHERE module = $2 AND check_id = $3),

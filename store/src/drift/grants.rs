@@ -140,7 +140,7 @@ fn of_row(row: Row) -> Result<DriftGrant> {
     Ok(DriftGrant { grant_id, purpose, reach, grant, created_by, created_at })
 }
 
-/// Makes a grant: one statement. [`Error::NotFound`] for an asset that is not there, [`Error::Invalid`] above [`MAX_GRANTS`].
+/// Makes a grant: two statements. [`Error::NotFound`] for an asset that is not there, [`Error::Invalid`] above [`MAX_GRANTS`].
 pub async fn create_grant(tx: &mut TenantTx<Write>, new: &NewGrant) -> Result<DriftGrant> {
     let NewGrant { purpose, reach, grant, created_by } = new;
     let (kind, subject, detail) = match purpose {
@@ -152,6 +152,10 @@ pub async fn create_grant(tx: &mut TenantTx<Write>, new: &NewGrant) -> Result<Dr
         Reach::Group(name) => (None, Some(name.as_str())),
         Reach::Asset(asset_id) => (Some(*asset_id), None),
     };
+    // Whoever makes one meanwhile is waited for, and counted.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('drift grants ' || current_schema(), 0))")
+        .execute(tx.connection()?)
+        .await?;
     let row: Option<Row> = sqlx::query_as(concat!(
         "INSERT INTO drift_grants (grant_id, purpose, asset_id, group_name, kind, subject, is_beginning, detail, who, why,
              starts_at, ends_at, created_by)

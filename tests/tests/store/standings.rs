@@ -523,3 +523,32 @@ async fn assets_that_ingests_hold_do_not_stand_before_the_others() -> anyhow::Re
     assert_eq!(fleet.scene.installation.number(others).await?, 60);
     Ok(())
 }
+
+#[tokio::test]
+async fn waivers_made_at_once_are_no_more_than_the_most() -> anyhow::Result<()> {
+    let fleet = Fleet::new().await?;
+    let Subject::Check { module, check } = fleet.check(0, 0) else { anyhow::bail!("it is a check") };
+    fleet
+        .scene
+        .installation
+        .admin(&format!(
+            "INSERT INTO tenant_acme.waivers (waiver_id, module, check_id, who, why, starts_at, ends_at, created_by)
+             SELECT gen_random_uuid(), '{module}', '{check}', 'anna', 'why', now(), now() + interval '1 day', 'user:1'
+             FROM generate_series(2, {})",
+            waivers::MAX_OPEN
+        ))
+        .await?;
+    let now = Utc::now();
+    let grant = Grant::new("anna", "replaced in May", now, now + TimeDelta::days(1))?;
+    let new = NewWaiver { place: Place::Every, subject: fleet.check(0, 1), grant, created_by: "user:1".to_owned() };
+    let mut first = fleet.scene.installation.api.tenant::<Write>(&fleet.scene.tenant).await?;
+    waivers::create(&mut first, &new).await?;
+    let (second, ended) =
+        tokio::join!(fleet.waive(Place::Every, fleet.check(0, 2), TimeDelta::zero(), TimeDelta::days(1)), async move {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            first.commit().await
+        });
+    ended?;
+    assert!(matches!(second, Err(Error::Invalid(_))), "{second:?}");
+    Ok(())
+}
