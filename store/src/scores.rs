@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::tx::{Mode, TenantTx, Write};
+use crate::tx::{Mode, TenantTx};
 
 /// A day of a trend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -116,30 +116,4 @@ pub async fn differences<M: Mode>(tx: &mut TenantTx<M>) -> Result<Vec<Difference
         now = row_text!("r"),
     );
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(tx.connection()?).await?)
-}
-
-/// Sets the weights of every check, after `Tenant.spec.risk.weights` changed, and every asset's score from them.
-pub async fn reweigh(tx: &mut TenantTx<Write>, weights: &analysis::score::Weights) -> Result<u64> {
-    let changed = sqlx::query(
-        "WITH wanted(severity, weight) AS (VALUES ('critical', $1), ('high', $2), ('medium', $3), ('low', $4))
-         UPDATE check_states c SET weight = w.weight FROM wanted w WHERE w.severity = c.severity AND w.weight <> c.weight",
-    )
-    .bind(i32::from(weights.critical))
-    .bind(i32::from(weights.high))
-    .bind(i32::from(weights.medium))
-    .bind(i32::from(weights.low))
-    .execute(tx.connection()?)
-    .await?;
-    if changed.rows_affected() == 0 {
-        return Ok(0);
-    }
-    let statement = format!(
-        "UPDATE asset_scores s SET passed_weight = r.passed_weight, assessed_weight = r.assessed_weight,
-             waived_weight = r.waived_weight, revision = s.revision + 1, updated_at = now(),
-             score = CASE WHEN r.assessed_weight > 0
-                 THEN ((r.passed_weight * 200 + r.assessed_weight) / (r.assessed_weight * 2))::smallint END
-         FROM ({RECOMPUTED}) r WHERE r.asset_id = s.asset_id"
-    );
-    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(tx.connection()?).await?;
-    Ok(changed.rows_affected())
 }
