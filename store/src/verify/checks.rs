@@ -88,18 +88,21 @@ WHERE NOT coalesce(c.relrowsecurity AND c.relforcerowsecurity, false)";
 
 const POLICIES: &str = r"
 WITH wanted AS (
-    SELECT t.name, p.policy, p.roles, p.qualifier FROM unnest(ARRAY['jobs', 'outbox']) AS t(name), (VALUES
+    SELECT t.name, p.policy, p.roles, p.qualifier, t.migration, CASE p.policy WHEN 'tenants' THEN t.tenants ELSE 'ALL' END AS cmd
+    FROM (VALUES
+        ('jobs', 'ALL', '20261121100000'), ('outbox', 'ALL', '20261121100000'), ('legal_holds', 'SELECT', '20261122060000')
+    ) AS t(name, tenants, migration), (VALUES
         ('tenants', ARRAY['tenantra_tenant'], '%tenant_role = current_user%'),
         ('platform', ARRAY['tenantra_api', 'tenantra_owner'], 'true')
     ) AS p(policy, roles, qualifier)
 ), held AS (
     SELECT p.tablename AS name, p.policyname AS policy, p.cmd, p.permissive, p.qual, p.with_check,
         (SELECT array_agg(r::text ORDER BY r::text) FROM unnest(p.roles) r) AS roles
-    FROM pg_policies p WHERE p.schemaname = 'shared' AND p.tablename IN ('jobs', 'outbox')
+    FROM pg_policies p WHERE p.schemaname = 'shared' AND p.tablename IN ('jobs', 'outbox', 'legal_holds')
 )
-SELECT 'shared', format('the policy %I of shared.%I is missing or was changed: tenants may see each other''s rows; make it as the migration 20261121100000 does', w.policy, w.name)
+SELECT 'shared', format('the policy %I of shared.%I is missing or was changed: tenants may see each other''s rows; make it as the migration %s does', w.policy, w.name, w.migration)
 FROM wanted w WHERE NOT EXISTS (SELECT FROM held h WHERE h.name = w.name AND h.policy = w.policy AND h.roles = w.roles
-    AND h.cmd = 'ALL' AND h.qual ILIKE w.qualifier AND h.with_check ILIKE w.qualifier)
+    AND h.cmd = w.cmd AND h.qual ILIKE w.qualifier AND (w.cmd = 'SELECT' OR h.with_check ILIKE w.qualifier))
 UNION ALL
 SELECT 'shared', format('shared.%I has the policy %I, which is not ours and may show rows of other tenants; run: DROP POLICY %I ON shared.%I', h.name, h.policy, h.policy, h.name)
 FROM held h WHERE h.permissive = 'PERMISSIVE' AND NOT EXISTS (SELECT FROM wanted w WHERE w.name = h.name AND w.policy = h.policy)";

@@ -53,6 +53,18 @@ const CHANGES: &[(&str, Option<&str>, &str, &str)] = &[
         "ALTER POLICY tenants ON shared.jobs USING (tenant_role = current_user)",
     ),
     (
+        "ALTER POLICY tenants ON shared.legal_holds USING (true)",
+        Some("shared"),
+        "the policy tenants of shared.legal_holds",
+        "ALTER POLICY tenants ON shared.legal_holds USING (tenant_role = current_user)",
+    ),
+    (
+        "GRANT SELECT ON shared.retention_runs TO tenantra_tenant",
+        Some("shared"),
+        "tenantra_tenant may SELECT on shared.retention_runs",
+        "REVOKE SELECT ON shared.retention_runs FROM tenantra_tenant",
+    ),
+    (
         "GRANT SELECT ON shared.users TO tenantra_tenant",
         Some("shared"),
         "REVOKE SELECT ON shared.users FROM tenantra_tenant",
