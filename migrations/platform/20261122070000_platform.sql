@@ -1,5 +1,5 @@
 -- Events of the outbox: in order for each aggregate, leased to one worker at a time, put aside after too many tries.
--- Jobs that ended are forgotten. Signatures of audit checkpoints. Runs as tenantra_owner.
+-- Signatures of audit checkpoints. Runs as tenantra_owner.
 
 -- Each of these columns has Postgres write the whole table anew, while nobody can leave an event. What was worked off says
 -- nothing any more and goes; the few events that wait are put aside and come back in their order.
@@ -106,9 +106,6 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION shared.outbox_lanes(name, bigint, integer, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION shared.outbox_lanes(name, bigint, integer, integer) TO tenantra_api;
-
--- Jobs that ended are forgotten after a week.
-CREATE INDEX jobs_finished ON shared.jobs (finished_at) WHERE finished_at IS NOT NULL;
 
 -- What the operator signed, and with which version of the tenant's key. The API reads and never writes them.
 ALTER TABLE shared.audit_checkpoints
