@@ -1,6 +1,7 @@
 -- Retention: what stops it, what it did, and the one way in which rows leave an audit log. Runs as tenantra_owner.
 
--- While a tenant has one that is not lifted, nothing of it is deleted. A row is never removed: it says who kept what, and why.
+-- While a tenant has one that is not lifted, retention deletes nothing of it; the purge of an offboarded tenant has approvals
+-- of its own. A row is never removed: it says who kept what, and why.
 CREATE TABLE shared.legal_holds (
     hold_id     uuid PRIMARY KEY,
     tenant_id   uuid NOT NULL REFERENCES shared.tenants,

@@ -27,7 +27,7 @@ pub struct NewHold {
     pub reason: String,
 }
 
-/// Places a hold; when this answers, nothing of the tenant is deleted any more.
+/// Places a hold; when this answers, retention deletes nothing of the tenant any more.
 ///
 /// # Errors
 /// No reason, or too many holds.

@@ -1,4 +1,5 @@
-//! Legal holds: while a tenant has one that is not lifted, nothing of it is deleted.
+//! Legal holds: while a tenant has one that is not lifted, retention deletes nothing of it. The purge of an offboarded tenant
+//! has approvals of its own.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
