@@ -48,6 +48,8 @@ const TENANT: &[Migration] = migrations!("tenant":
     "20261122040000_tenant.sql",
     "20261122050000_tenant.sql",
     "20261122060000_tenant.sql",
+    "20261122070000_tenant.sql",
+    "20261122070100_tenant.sql",
 );
 
 impl Scope {

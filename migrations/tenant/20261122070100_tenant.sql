@@ -1,0 +1,2 @@
+-- check_states_of_check begins with the same columns.
+DROP INDEX check_states_check_id;
