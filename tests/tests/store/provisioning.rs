@@ -246,6 +246,24 @@ async fn an_index_is_built_beside_writers_and_a_broken_one_is_built_again() -> a
 }
 
 #[tokio::test]
+async fn an_index_of_shared_is_built_beside_writers_too() -> anyhow::Result<()> {
+    let installation = Installation::start().await?;
+    installation.admin("DROP INDEX shared.jobs_finished").await?;
+    installation.admin("DELETE FROM shared.schema_migrations WHERE version = '20261122070100'").await?;
+    let mut writer = installation.admin.begin().await?;
+    sqlx::query("LOCK TABLE shared.jobs IN ROW EXCLUSIVE MODE").execute(&mut *writer).await?;
+    let owner = installation.owner.clone();
+    let building = tokio::spawn(async move { migrate::platform(&owner).await });
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(!building.is_finished(), "it waits for the writer");
+    writer.commit().await?;
+    assert_eq!(building.await??, 1);
+    let valid = "SELECT count(*) FROM pg_index WHERE indexrelid = 'shared.jobs_finished'::regclass AND indisvalid";
+    assert_eq!(installation.number(valid).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_deposed_leader_writes_nothing() -> anyhow::Result<()> {
     let installation = Installation::start().await?;
     let tenant = installation.row("acme").await?;
