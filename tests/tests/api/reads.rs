@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use crate::fixture::{CATALOG, Call, Fixture, Person, envelope, expect, fact, inventory};
+use crate::fixture::{CATALOG, Fixture, Person, envelope, expect, fact, inventory};
 
 /// The audit log's entries of one action: who, about what, and what was asked for.
 async fn entries(fixture: &Fixture, action: &str) -> Result<Vec<(String, String, Value)>> {
@@ -264,19 +264,38 @@ fn read_csv(text: &str) -> Vec<Vec<String>> {
     rows
 }
 
+/// BEGIN, its settings and ROLLBACK of the two transactions of a request.
+const AROUND: i64 = 10;
+
 /// What one request sends to Postgres: statements of its work, and those that begin and end its transactions. What runs in
-/// the background meanwhile is not counted twice: the least of several tries.
-async fn statements(db: &PgPool, ask: impl AsyncFn() -> Result<Call>) -> Result<(i64, i64)> {
+/// the background meanwhile is not the request's: the least of several tries, and of more with pauses while it is above the
+/// limit.
+async fn statements(db: &PgPool, limit: (i64, i64), ask: impl AsyncFn() -> Result<()>) -> Result<(i64, i64)> {
     let mut least = (i64::MAX, i64::MAX);
-    for _ in 0..6 {
+    for number in 0..40 {
+        if number >= 6 {
+            if least.0 <= limit.0 && least.1 <= limit.1 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
         sqlx::query("SELECT pg_stat_statements_reset()").execute(db).await?;
-        let response = ask().await?.send().await?;
-        assert_eq!(response.status(), StatusCode::OK, "{}", response.url());
-        response.bytes().await?;
+        ask().await?;
         let (work, control) = sent(db).await?;
         least = (least.0.min(work), least.1.min(control));
     }
     Ok(least)
+}
+
+/// The same of a request of a person.
+async fn statements_of(db: &PgPool, most: i64, person: &Person<'_>, path: &str) -> Result<(i64, i64)> {
+    let ask = async || {
+        let response = person.get(path).send().await?;
+        assert_eq!(response.status(), StatusCode::OK, "{}", response.url());
+        response.bytes().await?;
+        Ok(())
+    };
+    statements(db, (most, AROUND), ask).await
 }
 
 /// What was sent to Postgres since the figures were reset: work, and what is around it.
@@ -343,24 +362,23 @@ async fn a_request_costs_a_bounded_number_of_statements() -> Result<()> {
         ("/v1/compliance/trends?days=366", 2),
         ("/v1/waivers?page_size=100&state=in_force", 3),
     ] {
-        let (work, control) = statements(&db, async || Ok(ada.get(path))).await?;
+        let (work, control) = statements_of(&db, most, &ada, path).await?;
         println!("{path}: {work} statements, and {control} around them");
         assert!((1..=most).contains(&work), "{path}: {work} statements");
-        assert!(control <= 10, "{path}: {control} statements around them");
+        assert!(control <= AROUND, "{path}: {control} statements around them");
     }
 
     // An agent's request: its number, without a transaction around it. What it says of itself is written with what others say.
     let heartbeat = json!({ "state": { "agent_version": "1", "queue_depth": 0, "spool_bytes": 0 } });
-    let mut least = (i64::MAX, i64::MAX);
-    for _ in 0..6 {
-        sqlx::query("SELECT pg_stat_statements_reset()").execute(&db).await?;
+    let beat = async || {
         assert_eq!(host.post("/v1/agents/heartbeat", &heartbeat).await?.status(), StatusCode::OK);
-        least = least.min(sent(&db).await?);
-    }
+        Ok(())
+    };
+    let least = statements(&db, (1, 0), beat).await?;
     assert_eq!(least, (1, 0), "statements of a heartbeat");
 
     // A file: the session, the record, and one statement for all of its rows, however many.
-    let few = export(&db, &ada).await?;
+    let few = statements_of(&db, 3, &ada, "/v1/findings/export.csv").await?;
     sqlx::query(
         "INSERT INTO tenant_acme.findings (finding_id, asset_id, module, module_version, check_id, resource, severity, status,
              evidence, content_hash, run_id, first_seen_at, opened_at)
@@ -370,15 +388,11 @@ async fn a_request_costs_a_bounded_number_of_statements() -> Result<()> {
     )
     .execute(&db)
     .await?;
-    let many = export(&db, &ada).await?;
+    let many = statements_of(&db, few.0, &ada, "/v1/findings/export.csv").await?;
     println!("a file: {few:?}, of 30,000 rows {many:?} statements");
     // What runs in the background falls into the time that so many rows take.
     assert!(few.0 <= 3 && many.0 <= few.0 + 3, "{few:?} {many:?}");
     let text = ada.get("/v1/findings/export.csv").send().await?.text().await?;
     assert_eq!(read_csv(&text).len(), 30_006);
     Ok(())
-}
-
-async fn export(db: &PgPool, person: &Person<'_>) -> Result<(i64, i64)> {
-    statements(db, async || Ok(person.get("/v1/findings/export.csv"))).await
 }
