@@ -3,6 +3,12 @@
 
 use crate::nss::{self, Fields};
 use crate::reader::Scan;
+use crate::root::Follow;
+use crate::windows::machine::Machine;
+
+pub(crate) const USERS: &str = "/etc/passwd";
+pub(crate) const GROUPS: &str = "/etc/group";
+pub(crate) const PASSWORDS: &str = "/etc/shadow";
 
 /// A line of `/etc/passwd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,27 +45,36 @@ pub(crate) struct Shadow {
 /// Accounts that are held at once; a table of all of them has no such limit.
 const MAX_HELD: usize = 50_000;
 
+/// Says that a file is missing that every Linux has: a host of which nothing is known is not one without accounts. Tables
+/// that only want names for numbers do not ask.
+pub(crate) fn expect_file(scan: &Scan, path: &'static str) {
+    let is_there = scan.metadata(path, Follow::Links).is_some_and(|found| found.is_file());
+    if !is_there && Machine::of(scan).is_none() {
+        scan.warn(format!("there is no file {path}; what it would say is not known"));
+    }
+}
+
 /// The accounts as they stand in the file, one at a time.
 pub(crate) fn each_user(scan: &Scan) -> impl Iterator<Item = User> + use<> {
-    nss::entries(scan, "/etc/passwd", parse_user)
+    nss::entries(scan, USERS, parse_user)
 }
 
 /// The groups as they stand in the file, one at a time.
 pub(crate) fn each_group(scan: &Scan) -> impl Iterator<Item = Group> + use<> {
-    nss::entries(scan, "/etc/group", parse_group)
+    nss::entries(scan, GROUPS, parse_group)
 }
 
 /// The passwords as they stand in the file, one at a time.
 pub(crate) fn each_shadow(scan: &Scan) -> impl Iterator<Item = Shadow> + use<> {
-    nss::entries(scan, "/etc/shadow", parse_shadow)
+    nss::entries(scan, PASSWORDS, parse_shadow)
 }
 
 pub(crate) fn users(scan: &Scan) -> Vec<User> {
-    held(scan, each_user(scan), "/etc/passwd")
+    held(scan, each_user(scan), USERS)
 }
 
 pub(crate) fn groups(scan: &Scan) -> Vec<Group> {
-    held(scan, each_group(scan), "/etc/group")
+    held(scan, each_group(scan), GROUPS)
 }
 
 fn held<T>(scan: &Scan, mut all: impl Iterator<Item = T>, file: &str) -> Vec<T> {
@@ -72,9 +87,10 @@ fn held<T>(scan: &Scan, mut all: impl Iterator<Item = T>, file: &str) -> Vec<T> 
 
 /// Accounts for a table that reads in home folders: those that the query asks for by `uid`, else all.
 pub(crate) fn users_asked_for(scan: &Scan) -> Vec<User> {
+    expect_file(scan, USERS);
     let wanted = scan.numbers("uid");
     let asked = each_user(scan).filter(|user| wanted.is_empty() || wanted.contains(&i64::from(user.uid)));
-    held(scan, asked, "/etc/passwd")
+    held(scan, asked, USERS)
 }
 
 /// `nss_files`: the two numbers must be there, what follows them need not.

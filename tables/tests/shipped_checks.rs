@@ -150,3 +150,25 @@ fn what_an_image_configures_decides_about_options_of_mounts() {
     assert_eq!(running["mount-tmp-nodev"], Verdict::Fail, "mounted without it");
     assert_eq!(running["mount-tmp-nosuid"], Verdict::Pass);
 }
+
+#[test]
+fn accounts_of_which_nothing_is_known_do_not_pass() {
+    let bare = Made::new().with("/etc/hostname", "bare\n");
+    let accounts = verdicts(&bare.image(), "linux-accounts");
+    for check in ["uid-zero-root-only", "gids-unique", "passwords-not-empty", "passwords-shadowed", "home-mode"] {
+        assert_eq!(accounts[check], Verdict::Error, "{check}");
+    }
+    let policy = verdicts(&bare.image(), "linux-password-policy");
+    assert_eq!(policy["password-max-days"], Verdict::Error);
+    let host = |passwords: &str| {
+        Made::new()
+            .with("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n")
+            .with("/etc/group", "root:x:0:\n")
+            .with(passwords, "root:*:19000:0:99999:7:::\n")
+    };
+    let whole = verdicts(&host("/etc/shadow").image(), "linux-accounts");
+    assert!(whole.values().all(|verdict| *verdict == Verdict::Pass), "{whole:?}");
+    let without_passwords = verdicts(&host("/etc/shadow-").image(), "linux-accounts");
+    assert_eq!(without_passwords["uid-zero-root-only"], Verdict::Pass);
+    assert_eq!(without_passwords["root-access-controlled"], Verdict::Error);
+}

@@ -29,6 +29,7 @@ fn rows(scan: &Scan) -> Rows {
             }
         }));
     }
+    accounts::expect_file(scan, accounts::GROUPS);
     Box::new(
         accounts::each_group(scan)
             .map(|group| row! { gid: group.gid, gid_signed: group.gid.cast_signed(), groupname: group.name }),

@@ -22,6 +22,7 @@ table! {
 }
 
 fn rows(scan: &Scan) -> Rows {
+    accounts::expect_file(scan, accounts::PASSWORDS);
     Box::new(accounts::each_shadow(scan).map(describe))
 }
 

@@ -20,6 +20,8 @@ fn rows(scan: &Scan) -> Rows {
         let pairs = windows::accounts::memberships(&machine);
         return Box::new(pairs.into_iter().map(|(uid, gid)| row! { uid, gid }));
     }
+    accounts::expect_file(scan, accounts::USERS);
+    accounts::expect_file(scan, accounts::GROUPS);
     let users = accounts::users(scan);
     let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
     for (position, user) in users.iter().enumerate() {

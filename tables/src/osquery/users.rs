@@ -44,6 +44,7 @@ fn rows(scan: &Scan) -> Rows {
             }
         }));
     }
+    accounts::expect_file(scan, accounts::USERS);
     Box::new(accounts::each_user(scan).map(|user| {
         row! {
             uid: user.uid,

@@ -65,6 +65,7 @@ fn describe(account: Account, list: Option<&str>) -> Option<Row> {
 
 /// Accounts whose digest can be tried. Of the others it is said why not.
 fn accounts_with_password(scan: &Scan) -> Vec<Account> {
+    accounts::expect_file(scan, accounts::PASSWORDS);
     let wanted = scan.texts("username", Operator::Equals);
     let users = accounts::users(scan);
     let hostname = scan.text("/etc/hostname").unwrap_or_default();

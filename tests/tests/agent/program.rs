@@ -32,6 +32,7 @@ pub fn synthetic_root(folder: &Path) -> PathBuf {
     for (path, content) in [
         ("etc/passwd", "root:x:0:0:root:/root:/bin/bash\nadmin:x:0:0::/home/admin:/bin/sh\n"),
         ("etc/group", "root:x:0:\n"),
+        ("etc/shadow", "root:*:19000:0:99999:7:::\nadmin:*:19000:0:99999:7:::\n"),
         ("etc/os-release", "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\nVERSION_ID=\"12\"\n"),
         ("etc/hostname", "synthetic\n"),
         ("etc/ssh/sshd_config", "PermitRootLogin yes\nMaxAuthTries 9\n"),
