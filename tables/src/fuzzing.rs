@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::windows::hive::{Hive, Key, MAX_DEPTH};
 use crate::windows::storage::MemoryStorage;
 use crate::windows::{bcd, data, shimcache, task};
-use crate::{accounts, logins, osquery, own, sudo, units};
+use crate::{accounts, logins, osquery, own, pam, sudo, units};
 
 /// A target: its name and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -26,7 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("dpkg", osquery::deb_packages::fuzz),
     ("hive", read_hive),
     ("nftables", own::nftables_configured::fuzz),
-    ("pam", own::pam_rules::fuzz),
+    ("pam", pam::fuzz),
     ("rpm", read_rpm),
     ("shadow", read_shadow),
     ("shimcache", read_shimcache),

@@ -35,6 +35,7 @@ mod nftables;
 mod nss;
 mod osquery;
 mod own;
+mod pam;
 mod paths;
 mod places;
 mod posix;

@@ -158,6 +158,7 @@ pub(crate) static TABLES: &[&Table] = &[
     &osquery::osquery_schedule::TABLE,
     &osquery::pacman_packages::TABLE,
     &own::pam_rules::TABLE,
+    &own::pam_settings::TABLE,
     &windows::patches::TABLE,
     &osquery::pci_devices::TABLE,
     &osquery::platform_info::TABLE,

@@ -133,6 +133,48 @@ fn a_comment_of_pam_hides_no_rule_behind_a_backslash() {
 }
 
 #[test]
+fn arguments_of_pam_are_cut_as_libpam_cuts_them() {
+    let text = "auth [Required] /lib/security/pam_unix.so [nullok]\n\
+                auth requisite pam_faillock.so preauth deny=3 [deny=0] conf=/etc/none.conf conf=/etc/own.conf\n\
+                password requisite pam_pwquality.so minlen=14 minlen=6 minlen=many\n\
+                password requisite pam_pwhistory.so remember=24 remember=0\n";
+    let host = Made::new()
+        .with("/etc/pam.d/common-auth", text)
+        .with("/etc/security/faillock.conf", "unlock_time = 900\n")
+        .with("/etc/own.conf", "unlock_time 60 # short\ndeny = 5\n")
+        .with("/etc/security/pwquality.conf", "minlen = 20\nminclass = 4 # all\n")
+        .with("/etc/security/pwquality.conf.d/50-own.conf", "minclass = 1\ndifok 2\n");
+    let engine = host.image();
+    let rules = ask(&engine, "SELECT control, module, arguments, on_failure FROM pam_rules WHERE line = 1");
+    assert_eq!(lines(&rules), ["required|/lib/security/pam_unix.so|nullok|bad"]);
+    let settings = |module: &str| {
+        let asked = "SELECT name, value, position, source FROM pam_settings WHERE line > 0 AND name <> 'conf'";
+        lines(&ask(&engine, &format!("{asked} AND module = '{module}' ORDER BY name")))
+    };
+    assert_eq!(settings("pam_unix.so"), ["nullok||1|/etc/pam.d/common-auth"]);
+    assert_eq!(
+        settings("pam_faillock.so"),
+        ["deny|0|3|/etc/pam.d/common-auth", "preauth||1|/etc/pam.d/common-auth", "unlock_time|60|0|/etc/own.conf"]
+    );
+    assert_eq!(
+        settings("pam_pwquality.so"),
+        [
+            "difok|2|0|/etc/security/pwquality.conf.d/50-own.conf",
+            "minclass|4|0|/etc/security/pwquality.conf",
+            "minlen|6|2|/etc/pam.d/common-auth",
+        ]
+    );
+    assert_eq!(settings("pam_pwhistory.so"), ["remember|0|2|/etc/pam.d/common-auth"]);
+    let uncalled = Made::new().with("/etc/security/faillock.conf", "deny = 3 # three\n");
+    let asked = "SELECT file, line, module, name, value, source FROM pam_settings";
+    assert_eq!(lines(&ask(&uncalled.image(), asked)), ["||pam_faillock.so|deny|3|/etc/security/faillock.conf"]);
+    let broken = Made::new().with("/etc/security/pwquality.conf", "minlen = 14\nminlen = many\ndifok = 2\n");
+    let broken = ask(&broken.image(), "SELECT name, value FROM pam_settings");
+    assert_eq!(lines(&broken), ["minlen|14"]);
+    assert_eq!(broken.warnings.len(), 1, "{:?}", broken.warnings);
+}
+
+#[test]
 fn rules_of_pam_are_those_of_the_places_that_it_reads() {
     let asked = "SELECT file, type, module FROM pam_rules ORDER BY file";
     let one_file = || Made::new().with("/etc/pam.conf", "# a comment\nlogin auth sufficient pam_permit.so\n");

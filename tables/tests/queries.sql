@@ -105,6 +105,10 @@ SELECT scope, name, operator, value FROM sudo_defaults WHERE scope <> '' ORDER B
 SELECT file, line, module FROM pam_rules WHERE module = 'pam_permit.so' AND control = 'sufficient';
 -- rules_of_pam_that_take_empty_passwords
 SELECT file, type, arguments FROM pam_rules WHERE module = 'pam_unix.so' AND arguments LIKE '%nullok%';
+-- rules_of_pam_that_others_pass_over
+SELECT file, line, type, module FROM pam_rules WHERE reached = 'never' ORDER BY file, line;
+-- failures_after_which_accounts_lock
+SELECT file, line, value, source FROM pam_settings WHERE module = 'pam_faillock.so' AND name = 'deny' ORDER BY file, line;
 -- modules_of_pam_that_are_not_packaged
 SELECT DISTINCT p.module FROM pam_rules p WHERE p.module LIKE '/%' AND p.module NOT IN (SELECT path FROM deb_package_files WHERE package = 'libpam-modules');
 

@@ -18,6 +18,7 @@ pub(crate) mod mount_options_configured;
 pub(crate) mod nftables_configured;
 pub(crate) mod nftables_rules;
 pub(crate) mod pam_rules;
+pub(crate) mod pam_settings;
 pub(crate) mod rdp_endpoints;
 pub(crate) mod running_kernel;
 pub(crate) mod ssh_endpoints;

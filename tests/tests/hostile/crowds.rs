@@ -102,6 +102,7 @@ fn folders_of_configuration_with_a_hundred_thousand_files_do_not_use_up_the_memo
         ("systemd_timers", true),
         ("sshd_effective_config", false),
         ("pam_rules", true),
+        ("pam_settings", true),
     ] {
         let ran = host.query(&format!("SELECT count(*) AS n FROM {table}"), 120);
         let ran = ran.succeeded().bounded(&format!("{files} files each: {table}"));
