@@ -172,3 +172,130 @@ fn accounts_of_which_nothing_is_known_do_not_pass() {
     assert_eq!(without_passwords["uid-zero-root-only"], Verdict::Pass);
     assert_eq!(without_passwords["root-access-controlled"], Verdict::Error);
 }
+
+/// Debian's files of PAM with lockout, history and quality.
+fn with_pam() -> Made {
+    let package = "Package: libpam-pwquality\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n";
+    Made::new()
+        .with("/var/lib/dpkg/status", package)
+        .with(
+            "/etc/pam.d/common-auth",
+            "auth requisite pam_faillock.so preauth\nauth [success=2 default=ignore] pam_unix.so try_first_pass\n\
+             auth [default=die] pam_faillock.so authfail\nauth requisite pam_deny.so\nauth required pam_permit.so\n",
+        )
+        .with(
+            "/etc/pam.d/common-account",
+            "account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so\naccount requisite pam_deny.so\n\
+             account required pam_permit.so\naccount required pam_faillock.so\n",
+        )
+        .with(
+            "/etc/pam.d/common-password",
+            "password requisite pam_pwquality.so retry=3\npassword requisite pam_pwhistory.so remember=24\n\
+             password [success=1 default=ignore] pam_unix.so use_authtok yescrypt\npassword requisite pam_deny.so\n\
+             password required pam_permit.so\n",
+        )
+        .with(
+            "/etc/pam.d/common-session",
+            "session [default=1] pam_permit.so\nsession requisite pam_deny.so\nsession required pam_permit.so\n\
+             session required pam_unix.so\n",
+        )
+        .with("/etc/security/faillock.conf", "deny = 3 # three\nunlock_time 900\nroot_unlock_time=900\n")
+        .with("/etc/security/pwquality.conf", "minlen = 14 # long\n")
+}
+
+const OF_PAM: [&str; 10] = [
+    "faillock-deny",
+    "faillock-unlock-time",
+    "pwquality-minlen",
+    "pam-faillock-in-use",
+    "pam-pwquality-in-use",
+    "pam-pwhistory-in-use",
+    "pam-unix-in-use",
+    "pam-no-nullok",
+    "pam-unix-strong-hash",
+    "pam-pwhistory-remember",
+];
+
+#[test]
+fn settings_of_pam_are_those_that_its_modules_take() {
+    let verdicts = |host: Made| verdicts(&host.image(), "linux-password-policy");
+    let sound = verdicts(with_pam());
+    for check in OF_PAM {
+        assert_eq!(sound[check], Verdict::Pass, "{check}");
+    }
+    let auth = |line: &str| with_pam().with("/etc/pam.d/sshd", format!("{line}\n"));
+    let password = |line: &str| with_pam().with("/etc/pam.d/common-password", format!("{line}\n"));
+    let lockout = |text: &str| with_pam().with("/etc/security/faillock.conf", text);
+    let quality = |text: &str| with_pam().with("/etc/security/pwquality.conf", text);
+    for (host, check) in [
+        (auth("auth sufficient pam_unix.so [nullok]"), "pam-no-nullok"),
+        (auth("auth requisite pam_faillock.so preauth [deny=0]"), "faillock-deny"),
+        (auth("auth requisite pam_faillock.so preauth deny=3 deny=0"), "faillock-deny"),
+        (
+            auth("auth requisite pam_faillock.so preauth conf=/etc/x.conf").with("/etc/x.conf", "deny 0\n"),
+            "faillock-deny",
+        ),
+        (lockout("deny = 3\ndeny = 0 # off\nunlock_time = 900\n"), "faillock-deny"),
+        (lockout("deny 0\nunlock_time = 900\n"), "faillock-deny"),
+        (lockout("deny = 3\nunlock_time = none\n"), "faillock-unlock-time"),
+        (quality("minlen = 14\nminlen = 6 # short\n"), "pwquality-minlen"),
+        (quality("minlen 6\n"), "pwquality-minlen"),
+        (password("password requisite pam_pwquality.so [minlen=6]"), "pwquality-minlen"),
+        (password("password requisite pam_pwquality.so minlen=14 minlen=6"), "pwquality-minlen"),
+        (password("password requisite pam_pwhistory.so remember=24 remember=0"), "pam-pwhistory-remember"),
+        (password("password required pam_unix.so yescrypt md5"), "pam-unix-strong-hash"),
+    ] {
+        assert_eq!(verdicts(host)[check], Verdict::Fail, "{check}");
+    }
+}
+
+#[test]
+fn rules_of_pam_that_others_pass_over_or_that_nobody_minds_do_not_count() {
+    let with_first = |line: &str, file: &str| {
+        let host = with_pam();
+        let rules = std::fs::read_to_string(host.path(file)).unwrap();
+        verdicts(&host.with(file, format!("{line}\n{rules}")).image(), "linux-password-policy")
+    };
+    let auth = |line: &str| with_first(line, "/etc/pam.d/common-auth");
+    assert_eq!(auth("auth optional pam_faildelay.so")["pam-faillock-in-use"], Verdict::Pass);
+    assert_eq!(auth("auth [default=1] pam_permit.so")["pam-faillock-in-use"], Verdict::Fail);
+    assert_eq!(auth("auth sufficient pam_unix.so")["pam-faillock-in-use"], Verdict::Fail, "before anything is counted");
+    let open = auth("auth [sufficient] pam_permit.so");
+    for check in ["pam-faillock-in-use", "pam-unix-in-use", "faillock-deny"] {
+        assert_eq!(open[check], Verdict::Fail, "{check}");
+    }
+    for (rule, expected) in [
+        ("auth required pam_permit.so", Verdict::Pass),
+        ("auth [Sufficient] /lib/security/pam_permit.so", Verdict::Fail),
+        ("-auth [default=1] pam_permit.so", Verdict::Fail),
+        ("auth [success=done default=ignore] pam_permit.so", Verdict::Fail),
+    ] {
+        let host = Made::new().with("/etc/pam.d/x", format!("{rule}\n"));
+        assert_eq!(verdicts(&host.image(), "app-pam-custom")["pam-permit-auth"], expected, "{rule}");
+    }
+    let password = with_first("password sufficient pam_permit.so", "/etc/pam.d/common-password");
+    assert_eq!(password["pam-pwquality-in-use"], Verdict::Fail);
+    assert_eq!(password["pam-pwhistory-in-use"], Verdict::Fail);
+}
+
+#[test]
+fn su_is_restricted_by_what_pam_wheel_makes_of_its_arguments() {
+    let restricted = |rules: &str| {
+        let host = Made::new().with("/etc/pam.d/su", rules);
+        verdicts(&host.image(), "linux-sudo")["su-restricted"]
+    };
+    let root = "auth sufficient pam_rootok.so\n";
+    assert_eq!(restricted(&format!("{root}auth required pam_wheel.so use_uid group=none\n")), Verdict::Pass);
+    let with_folder = "auth requisite /usr/lib/x86_64-linux-gnu/security/pam_wheel.so use_uid [group=none]\n";
+    assert_eq!(restricted(&format!("{root}{with_folder}")), Verdict::Pass);
+    for rules in [
+        "auth required pam_wheel.so use_uid deny group=none\n",
+        "auth required pam_wheel.so use_uid group=none group=\n",
+        "auth optional pam_wheel.so use_uid group=none\n",
+        "auth sufficient pam_permit.so\nauth required pam_wheel.so use_uid group=none\n",
+        "auth [default=1] pam_permit.so\nauth required pam_wheel.so use_uid group=none\n",
+        "auth sufficient pam_unix.so\nauth required pam_wheel.so use_uid group=none\n",
+    ] {
+        assert_eq!(restricted(rules), Verdict::Fail, "{rules}");
+    }
+}
