@@ -3,7 +3,7 @@
 //! comes to no end in its time is ended, and what it found is told together with that.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::accounts;
 use crate::filesystems::LocalDevices;
+use crate::osquery::extended_attributes;
 use crate::posix::{self, Dir, Errno, FileType, Mode, OFlags, OsStrExt, OwnedFd};
 use crate::reader::Scan;
 use crate::root::{self, Follow, Metadata};
@@ -43,6 +44,7 @@ const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 const STICKY: u32 = 0o1000;
 const WORLD_WRITABLE: u32 = 0o0002;
+const EXECUTABLE: u32 = 0o0111;
 
 /// A file that is more open, or more powerful, than others.
 #[derive(Debug, Clone)]
@@ -51,6 +53,8 @@ pub(crate) struct Unusual {
     pub metadata: Metadata,
     pub has_no_user: bool,
     pub has_no_group: bool,
+    /// Of a program that has some, as `getcap` writes them.
+    pub capabilities: Option<String>,
 }
 
 impl Unusual {
@@ -71,7 +75,12 @@ impl Unusual {
     }
 
     fn is_worth_keeping(&self) -> bool {
-        self.is_setuid() || self.is_setgid() || self.is_world_writable() || self.has_no_user || self.has_no_group
+        self.is_setuid()
+            || self.is_setgid()
+            || self.is_world_writable()
+            || self.has_no_user
+            || self.has_no_group
+            || self.capabilities.is_some()
     }
 }
 
@@ -351,7 +360,9 @@ impl Walker<'_> {
             };
             let has_no_user = self.uids.as_ref().is_some_and(|uids| !uids.contains(&metadata.uid));
             let has_no_group = self.gids.as_ref().is_some_and(|gids| !gids.contains(&metadata.gid));
-            let is_open = metadata.mode & (SETUID | SETGID | WORLD_WRITABLE) != 0;
+            let is_program = metadata.is_file() && metadata.mode & EXECUTABLE != 0;
+            let capabilities = if is_program { self.capabilities(folder, name, job) } else { None };
+            let is_open = metadata.mode & (SETUID | SETGID | WORLD_WRITABLE) != 0 || capabilities.is_some();
             if metadata.kind == FileType::Symlink || !(metadata.is_dir() || has_no_user || has_no_group || is_open) {
                 continue;
             }
@@ -359,8 +370,23 @@ impl Walker<'_> {
             if metadata.is_dir() && !self.local().is_known_foreign(metadata.device) {
                 self.descend(path.clone(), &opened, nesting);
             }
-            self.keep(Unusual { path, metadata, has_no_user, has_no_group });
+            self.keep(Unusual { path, metadata, has_no_user, has_no_group, capabilities });
         }
+    }
+
+    /// What a program may do whoever starts it (`capabilities(7)`); most may nothing. A file that nobody may execute gives
+    /// nothing to anybody.
+    fn capabilities(&self, folder: &OwnedFd, name: &CStr, job: &Job) -> Option<String> {
+        /// Three times what the kernel keeps there.
+        const MOST_BYTES: usize = 72;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = posix::openat(folder, name, flags, Mode::empty())
+            .map_err(io::Error::from)
+            .inspect_err(|error| self.note(&job.path.join(OsStr::from_bytes(name.to_bytes())), error))
+            .ok()?;
+        let mut value = [0; MOST_BYTES];
+        let length = posix::fgetxattr(&file, c"security.capability", &mut value[..]).ok()?;
+        Some(extended_attributes::capabilities(value.get(..length)?).unwrap_or_else(|| "unreadable".to_owned()))
     }
 
     fn descend(&self, path: PathBuf, above: &Arc<Opened>, nesting: usize) {

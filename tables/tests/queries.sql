@@ -249,6 +249,8 @@ SELECT path, mode, uid FROM unusual_files WHERE world_writable = 1 AND type = 'r
 SELECT path FROM unusual_files WHERE world_writable = 1 AND sticky = 0 AND type = 'directory';
 -- files_of_nobody
 SELECT path, uid, gid FROM unusual_files WHERE no_user = 1 OR no_group = 1;
+-- programs_with_capabilities
+SELECT path, capabilities FROM unusual_files WHERE capabilities <> '' ORDER BY path;
 
 -- === packages and programs ===
 

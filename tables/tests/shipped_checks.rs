@@ -299,3 +299,38 @@ fn su_is_restricted_by_what_pam_wheel_makes_of_its_arguments() {
         assert_eq!(restricted(rules), Verdict::Fail, "{rules}");
     }
 }
+
+#[test]
+fn programs_with_capabilities_are_found_unless_they_are_known_to_need_them() {
+    use rustix::fs::{XattrFlags, setxattr};
+    use rustix::io::Errno;
+    use std::os::unix::fs::PermissionsExt;
+    let host = Made::new()
+        .with("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
+        .with("/etc/group", "root:x:0:\n")
+        .with("/usr/bin/ping", "x")
+        .with("/opt/x/python3", "x")
+        .with("/opt/x/nothing", "x");
+    // `struct vfs_cap_data` of version 2 with the effective bit: CAP_NET_RAW, CAP_SETUID.
+    for (path, permitted) in [("/usr/bin/ping", 1_u32 << 13), ("/opt/x/python3", 1 << 7)] {
+        let mut value = [0; 20];
+        value[..4].copy_from_slice(&0x0200_0001_u32.to_le_bytes());
+        value[4..8].copy_from_slice(&permitted.to_le_bytes());
+        match setxattr(host.path(path), "security.capability", &value, XattrFlags::empty()) {
+            // Only root may, and not on every file system.
+            Err(Errno::PERM | Errno::NOTSUP) => return,
+            set => set.unwrap(),
+        }
+    }
+    for path in ["/usr/bin/ping", "/opt/x/python3", "/opt/x/nothing"] {
+        std::fs::set_permissions(host.path(path), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let asked = "SELECT path, capabilities FROM unusual_files WHERE capabilities <> '' ORDER BY path";
+    assert_eq!(
+        made::lines(&made::ask(&host.image(), asked)),
+        ["/opt/x/python3|cap_setuid=ep", "/usr/bin/ping|cap_net_raw=ep"]
+    );
+    assert_eq!(verdicts(&host.image(), "integrity-set-uid")["capabilities-known"], Verdict::Fail);
+    std::fs::remove_file(host.path("/opt/x/python3")).unwrap();
+    assert_eq!(verdicts(&host.image(), "integrity-set-uid")["capabilities-known"], Verdict::Pass);
+}

@@ -113,7 +113,7 @@ fn to_row(path: &str, directory: &str, key: &str, bytes: &[u8]) -> Row {
 
 /// `struct vfs_cap_data` (`linux/capability.h`): a magic number with the effective bit, then permitted and inheritable sets
 /// in two halves.
-fn capabilities(bytes: &[u8]) -> Option<String> {
+pub(crate) fn capabilities(bytes: &[u8]) -> Option<String> {
     let word = |index: usize| Some(u64::from(u32::from_le_bytes(*bytes.get(index * 4..)?.first_chunk::<4>()?)));
     let is_effective = word(0)? & 1 == 1;
     let permitted = word(1)? | word(3).unwrap_or(0) << 32;

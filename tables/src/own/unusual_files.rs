@@ -1,5 +1,5 @@
-//! `unusual_files`: files that are set-uid, set-gid, writable by everyone, or owned by nobody. From one walk of the local
-//! file systems that all queries of an engine share.
+//! `unusual_files`: files that are set-uid, set-gid, writable by everyone, or owned by nobody, and programs with capabilities.
+//! From one walk of the local file systems that all queries of an engine share.
 
 use crate::osquery::file::type_name;
 use crate::paths;
@@ -7,7 +7,7 @@ use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 
 table! {
-    /// Set-uid and set-gid files, files and folders that everyone may write, and those whose owner or group does not exist.
+    /// Set-uid and set-gid files, files and folders that everyone may write, those whose owner or group does not exist, and programs with capabilities (as `getcap` writes them).
     unusual_files {
         path: Text,
         r#type: Text,
@@ -22,6 +22,7 @@ table! {
         sticky: Integer,
         no_user: Integer,
         no_group: Integer,
+        capabilities: Text,
     }
 }
 
@@ -43,6 +44,7 @@ fn rows(scan: &Scan) -> Rows {
             sticky: file.is_sticky(),
             no_user: file.has_no_user,
             no_group: file.has_no_group,
+            capabilities: file.capabilities.clone(),
         }
     }))
 }
