@@ -173,6 +173,20 @@ fn accounts_of_which_nothing_is_known_do_not_pass() {
     assert_eq!(without_passwords["root-access-controlled"], Verdict::Error);
 }
 
+#[test]
+fn a_host_without_a_list_of_packages_does_not_pass_for_what_the_list_lacks() {
+    let of = |host: Made, module: &str, check: &str| verdicts(&host.image(), module)[check];
+    for (module, check) in [
+        ("linux-client-packages", "telnet-client-absent"),
+        ("linux-services-disabled", "nis-server-absent"),
+        ("linux-benchmark-rest", "prelink-absent"),
+    ] {
+        let package = "Package: dash\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n";
+        assert_eq!(of(Made::new().with("/etc/hostname", "bare\n"), module, check), Verdict::NotApplicable, "{check}");
+        assert_eq!(of(Made::new().with("/var/lib/dpkg/status", package), module, check), Verdict::Pass, "{check}");
+    }
+}
+
 /// Debian's files of PAM with lockout, history and quality.
 fn with_pam() -> Made {
     let package = "Package: libpam-pwquality\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n";
