@@ -179,6 +179,20 @@ fn split(text: &str, separator: char) -> Vec<&str> {
     parts
 }
 
+/// Where the first of these letters is that no backslash stands before.
+fn unescaped(text: &str, wanted: &[char]) -> Option<usize> {
+    let mut is_escaped = false;
+    for (place, letter) in text.char_indices() {
+        match letter {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            letter if wanted.contains(&letter) => return Some(place),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Where such a separator is.
 fn find(text: &str, separator: char) -> Option<usize> {
     let mut is_quoted = false;

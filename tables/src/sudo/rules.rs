@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Line, find, split, without_comment};
+use super::{Line, find, split, unescaped, without_comment};
 use crate::reader::cut;
 
 /// A command that a rule allows, or forbids where it begins with `!`.
@@ -43,7 +43,7 @@ const TAGS: [&str; 18] = [
 ];
 const OPTIONS: [&str; 10] =
     ["ROLE", "TYPE", "PRIVS", "LIMITPRIVS", "CWD", "CHROOT", "TIMEOUT", "NOTBEFORE", "NOTAFTER", "APPARMOR_PROFILE"];
-const DIGESTS: [&str; 4] = ["sha224:", "sha256:", "sha384:", "sha512:"];
+const DIGESTS: [&str; 4] = ["sha224", "sha256", "sha384", "sha512"];
 
 /// The aliases that rules may name, wherever they stand.
 #[derive(Debug, Default)]
@@ -196,8 +196,8 @@ impl State {
                     _ => {}
                 }
                 rest = after;
-            } else if is_option(rest) || DIGESTS.iter().any(|digest| rest.starts_with(digest)) {
-                rest = rest.split_once(char::is_whitespace).map_or("", |(_, after)| after);
+            } else if let Some(after) = after_named(rest, '=', &OPTIONS).or_else(|| after_named(rest, ':', &DIGESTS)) {
+                rest = after;
             } else {
                 return rest;
             }
@@ -211,8 +211,18 @@ fn tagged(text: &str) -> Option<(&str, &str)> {
     TAGS.contains(&tag.trim_end()).then_some((tag.trim_end(), after))
 }
 
-fn is_option(text: &str) -> bool {
-    text.split_once('=').is_some_and(|(name, _)| OPTIONS.contains(&name.trim_end()))
+/// What follows the value of one of these names, such as `TIMEOUT = 5`: blanks may stand on either side of the separator.
+fn after_named<'a>(text: &'a str, separator: char, names: &[&str]) -> Option<&'a str> {
+    let (name, value) = text.split_once(separator)?;
+    names.contains(&name.trim_end()).then(|| after_value(value.trim_start()))
+}
+
+/// A quoted value ends with its quote, another at a blank that no backslash stands before.
+fn after_value(text: &str) -> &str {
+    if let Some(quoted) = text.strip_prefix('"') {
+        return unescaped(quoted, &['"']).map_or("", |end| &quoted[end + 1..]);
+    }
+    unescaped(text, &[' ', '\t']).map_or("", |end| &text[end..])
 }
 
 /// The kind of an alias and its definitions.
@@ -271,6 +281,9 @@ mod tests {
             ),
             ("ada ALL=/bin/ls, NOPASSWD: /bin/a, /bin/b", "ada||/bin/ls|asks;ada||/bin/a|free;ada||/bin/b|free"),
             ("ada ALL=CWD=/x NOPASSWD: sha256:ab= /bin/a", "ada||/bin/a|free"),
+            ("eve ALL=(ALL) TIMEOUT = 5 NOPASSWD: ALL", "eve|ALL|ALL|free"),
+            ("eve ALL=(ALL) CHROOT =\t* NOPASSWD: sha256 : ab= ALL", "eve|ALL|ALL|free"),
+            (r#"eve ALL=(ALL) ROLE= "x z"TYPE=y CWD=/x\ y NOPASSWD : ALL"#, "eve|ALL|ALL|free"),
             (
                 "ada A = NOPASSWD: /bin/a : B, C = /bin/b, NOPASSWD: /bin/c",
                 "ada||/bin/a|free;ada||/bin/b|asks;ada||/bin/c|free",
