@@ -77,13 +77,12 @@ impl Reading<'_> {
             if begun.is_empty() && !is_said(line.trim()) {
                 continue;
             }
-            begun.push_str(line);
-            // A comment ends with its line, whatever its last letter.
-            if line.ends_with('\\') && without_comment(line).len() == line.len() {
-                begun.pop();
+            if let Some(continued) = continued(line) {
+                begun.push_str(continued);
                 begun.push(' ');
                 continue;
             }
+            begun.push_str(line);
             self.take(&std::mem::take(&mut begun), &source, path, depth);
             if !self.scan.budget().is_open() {
                 return;
@@ -139,6 +138,23 @@ impl Reading<'_> {
     }
 }
 
+/// What a line says that goes on behind it: blanks may follow the backslash at its end. A comment ends with its line, whatever
+/// its last letter.
+fn continued(line: &str) -> Option<&str> {
+    let line = line.trim_end_matches([' ', '\t', '\r']);
+    line.strip_suffix('\\').filter(|_| without_comment(line).len() == line.len())
+}
+
+/// Whether nothing is made of a line: it is no include, no alias, no settings and no rule, and sudo passes over it.
+pub(crate) fn is_strange(line: &Line) -> bool {
+    let text = without_comment(&line.text);
+    if text.starts_with("Defaults") {
+        defaults(line).is_empty()
+    } else {
+        is_rule(&line.text) && find(text, '=').is_none()
+    }
+}
+
 /// Whether a line is no comment: `#include` is none, and `#1000` is a user by number.
 pub(crate) fn is_said(line: &str) -> bool {
     !line.is_empty() && (!line.starts_with('#') || line.starts_with("#include") || is_number(line))
@@ -166,8 +182,15 @@ fn without_comment(text: &str) -> &str {
     text.trim_end()
 }
 
-/// The parts between separators that are neither quoted, escaped nor in parentheses.
+/// The parts between separators that are neither quoted, escaped nor in parentheses, but for empty ones.
 fn split(text: &str, separator: char) -> Vec<&str> {
+    let mut parts = parts(text, separator);
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// The same with empty ones.
+fn parts(text: &str, separator: char) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut from = 0;
     while let Some(place) = find(&text[from..], separator) {
@@ -175,7 +198,6 @@ fn split(text: &str, separator: char) -> Vec<&str> {
         from += place + separator.len_utf8();
     }
     parts.push(text[from..].trim());
-    parts.retain(|part| !part.is_empty());
     parts
 }
 
@@ -239,6 +261,26 @@ mod tests {
         );
         assert_eq!(without_comment(r"ada ALL=/bin/x \#y"), r"ada ALL=/bin/x \#y");
         assert!(is_said("#includedir /etc/sudoers.d") && is_said("#0 ALL=ALL") && !is_said("# ALL=ALL"));
+    }
+
+    #[test]
+    fn a_backslash_continues_a_line_with_blanks_behind_it() {
+        assert_eq!(continued("Defaults use_pty, \\ \t"), Some("Defaults use_pty, "));
+        assert_eq!(continued("Defaults use_pty,\\"), Some("Defaults use_pty,"));
+        assert_eq!(continued("Defaults use_pty # why \\"), None);
+        assert_eq!(continued("Defaults use_pty"), None);
+    }
+
+    #[test]
+    fn a_line_of_which_nothing_is_made_is_told_from_others() {
+        let is_strange = |text: &str| is_strange(&Line { source: "/x".to_owned(), text: text.to_owned() });
+        for text in ["!use_pty, !authenticate", "Defaults use_pty !authenticate", "Defaults", "DefaultsX a", "eve ALL"]
+        {
+            assert!(is_strange(text), "{text}");
+        }
+        for text in ["Defaults use_pty", "eve ALL=ALL", "@includedir /x", "User_Alias A = eve", "#includedir /x"] {
+            assert!(!is_strange(text), "{text}");
+        }
     }
 
     #[test]

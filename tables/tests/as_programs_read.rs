@@ -245,6 +245,21 @@ fn sudo_reads_the_file_that_its_own_settings_name_and_includes_by_the_name_of_th
 }
 
 #[test]
+fn lines_of_sudo_that_it_does_not_read_are_said_and_those_that_go_on_are_joined() {
+    let settings = |text: &str| {
+        let found = ask(&Made::new().with("/etc/sudoers", text).image(), "SELECT name, value FROM sudo_defaults");
+        (lines(&found), found.warnings.len())
+    };
+    assert_eq!(
+        settings("Defaults use_pty, \\  \n  !use_pty, !authenticate\n"),
+        (["use_pty|on", "use_pty|off", "authenticate|off"].map(str::to_owned).to_vec(), 0)
+    );
+    for text in ["Defaults use_pty !authenticate\n", "!use_pty, !authenticate\n"] {
+        assert_eq!(settings(text), (Vec::new(), 1), "{text}");
+    }
+}
+
+#[test]
 fn rules_of_sudo_that_are_in_no_file_are_said() {
     let host = || Made::new().with("/etc/sudoers", "Defaults use_pty\nada ALL=(ALL) ALL\n");
     let warnings = |host: &Made, table: &str| ask(&host.image(), &format!("SELECT * FROM {table}")).warnings.len();

@@ -17,7 +17,11 @@ table! {
 }
 
 fn rows(scan: &Scan) -> Rows {
-    let settings = sudo::lines(scan)
+    let lines = sudo::lines(scan);
+    for line in lines.iter().filter(|line| sudo::is_strange(line)) {
+        scan.warn(format!("{} has a line that sudo does not read", line.source));
+    }
+    let settings = lines
         .into_iter()
         .flat_map(|line| sudo::defaults(&line).into_iter().map(move |setting| (line.source.clone(), setting)));
     Box::new((1_i64..).zip(settings).map(|(position, (source, setting))| {

@@ -1,6 +1,6 @@
 //! What a line of `Defaults` sets: one entry or several, for everybody or for whom it names.
 
-use super::{Line, find, split, without_comment};
+use super::{Line, find, parts, unescaped, without_comment};
 
 /// A setting of one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) struct Setting {
     pub value: String,
 }
 
-/// The settings of a line; none in one that is something else.
+/// The settings of a line; none in one that is something else. What sudo does not read in one place it does not read at all.
 pub(crate) fn defaults(line: &Line) -> Vec<Setting> {
     let text = without_comment(&line.text);
     let Some(rest) = text.strip_prefix("Defaults") else { return Vec::new() };
@@ -25,7 +25,8 @@ pub(crate) fn defaults(line: &Line) -> Vec<Setting> {
     } else {
         return Vec::new();
     };
-    split(settings, ',').into_iter().map(|setting| one(&scope, setting)).collect()
+    let settings: Option<Vec<Setting>> = parts(settings, ',').into_iter().map(|setting| one(&scope, setting)).collect();
+    settings.unwrap_or_default()
 }
 
 /// Whom the settings are for: a list with commas, blanks beside these.
@@ -44,10 +45,12 @@ fn scope_and_rest(text: &str) -> (String, &str) {
     }
 }
 
-fn one(scope: &str, setting: &str) -> Setting {
+/// A setting; none where sudo reads none, such as two without a comma between them.
+fn one(scope: &str, setting: &str) -> Option<Setting> {
     let named = setting.trim_start_matches(['!', ' ', '\t']);
     let negations = setting[..setting.len() - named.len()].matches('!').count();
     let (name, operator, value) = match find(named, '=') {
+        Some(_) if negations > 0 => return None,
         Some(place) => {
             let (name, value) = (&named[..place], &named[place + 1..]);
             let (name, operator) = match (name.strip_suffix('+'), name.strip_suffix('-')) {
@@ -55,13 +58,24 @@ fn one(scope: &str, setting: &str) -> Setting {
                 (_, Some(name)) => (name, "-="),
                 _ => (name, "="),
             };
-            let value = value.trim();
-            (name.trim(), operator, value.strip_prefix('"').map_or(value, |value| value.trim_end_matches('"')))
+            (name.trim(), operator, unquoted(value.trim())?)
         }
-        None => (named, "", "on"),
+        None => (named, "", if negations % 2 == 1 { "off" } else { "on" }),
     };
-    let value = if negations % 2 == 1 { "off" } else { value };
-    Setting { scope: scope.to_owned(), name: name.to_owned(), operator, value: value.to_owned() }
+    is_name(name).then(|| Setting { scope: scope.to_owned(), name: name.to_owned(), operator, value: value.to_owned() })
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+/// The value without its quotes; none where it is empty, or where something else follows it.
+fn unquoted(value: &str) -> Option<&str> {
+    if let Some(quoted) = value.strip_prefix('"') {
+        let inner = &quoted[..unescaped(quoted, &['"'])?];
+        return (!inner.is_empty() && inner.len() + 1 == quoted.len()).then_some(inner);
+    }
+    (!value.is_empty() && unescaped(value, &[' ', '\t', '=', '"']).is_none()).then_some(value)
 }
 
 #[cfg(test)]
@@ -78,6 +92,16 @@ mod tests {
             ("Defaults: eve, bob !authenticate", ":eve,bob|authenticate||off"),
             ("Defaults!/bin/ls, /bin/cat !use_pty", "!/bin/ls,/bin/cat|use_pty||off"),
             ("Defaults env_keep += \"A B\", logfile=\"/var/log/a,b\" # c", "|env_keep|+=|A B;|logfile|=|/var/log/a,b"),
+            ("Defaults passprompt=\"a \\\"b\" , use_pty", "|passprompt|=|a \\\"b;|use_pty||on"),
+            ("Defaults passprompt=a\\ b", "|passprompt|=|a\\ b"),
+            ("Defaults use_pty !authenticate", ""),
+            ("Defaults use_pty,", ""),
+            ("Defaults use_pty, , env_reset", ""),
+            ("Defaults !logfile=/x", ""),
+            ("Defaults logfile=\"\"", ""),
+            ("Defaults logfile = /x use_pty", ""),
+            ("Defaults use_pty, logfile=\"/x\"use_pty", ""),
+            ("Defaults Use_pty", ""),
             ("DefaultsX use_pty", ""),
             ("ada ALL=(ALL) ALL", ""),
         ] {
