@@ -1,18 +1,20 @@
 //! `audit_rules`: the rules that are loaded at boot, as written on disk. `augenrules` makes `audit.rules` anew of `rules.d`, so that
 //! what stands in the former alone is lost; where the service asks `auditctl` instead, `rules.d` is not read. A rule that
 //! a later one takes back (`-d`, `-W`, and `-D` but for `augenrules`, which puts it first) is not there, and neither is one that
-//! another makes void: with `-e 0` or `-a never,task` the kernel records nothing of what rules ask for.
+//! another makes void: with `-e 0` or `-a never,task` the kernel records nothing of what rules ask for. Nor is one behind a line
+//! that `auditctl` refuses.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use crate::own::{audit_lines, audit_silenced};
 use crate::paths;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::units;
 
 table! {
-    /// Audit rules that are loaded at boot and in force: those of /etc/audit/rules.d or of audit.rules, whichever the service reads, but for those that another takes back or makes void; white space reduced to one blank.
+    /// Audit rules that are loaded at boot and in force: those of /etc/audit/rules.d or of audit.rules, whichever the service reads, but for those that another takes back or makes void, or that stand behind a line that auditctl refuses; white space reduced to one blank.
     audit_rules: kept {
         file: Text,
         line: BigInt,
@@ -36,7 +38,7 @@ fn rows(scan: &Scan) -> Rows {
         }
         rules.extend(found.into_iter().map(|(line, text)| Rule { file: file.clone(), line, text }));
     }
-    let rules = in_force(kept(rules, loader), loader);
+    let rules = in_force(kept(accepted(rules, loader), loader), loader);
     Box::new(rules.into_iter().map(|rule| row! { file: rule.file, line: rule.line, rule: rule.text }))
 }
 
@@ -80,29 +82,28 @@ fn kept(rules: Vec<Rule>, loader: Option<Loader>) -> Vec<Rule> {
 }
 
 /// The option of a rule and what follows it: `-e0` is `-e 0`.
-fn option_of(text: &str) -> (&str, &str) {
+pub(super) fn option_of(text: &str) -> (&str, &str) {
     let (option, rest) = text.split_at_checked(2).unwrap_or((text, ""));
     (option, rest.trim_start())
 }
 
-/// The rules that the kernel heeds: none once auditing is off, for no task or without its records, and no call behind a rule
-/// that leaves all calls out. Of several `-e` the last counts, but that nothing follows `-e 2` where `auditctl` reads the file.
+/// The rules that the kernel heeds: none once auditing is off, for no task or without its records, and none that an earlier one
+/// leaves no call to. Of several `-e` the last counts, but that nothing follows `-e 2` where `auditctl` reads the file.
 fn in_force(rules: Vec<Rule>, loader: Option<Loader>) -> Vec<Rule> {
     let switches = || (0..).zip(&rules).filter(|(_, rule)| option_of(&rule.text).0 == "-e");
     let locked = switches().find(|(_, rule)| loader == Some(Loader::Auditctl) && option_of(&rule.text).1 == "2");
     let switch: Option<usize> = locked.or_else(|| switches().last()).map(|(place, _)| place);
     let is_off = switch.and_then(|place| rules.get(place)).is_some_and(|rule| option_of(&rule.text).1 == "0");
     let is_void = is_off || rules.iter().any(|rule| silences_all(&rule.text));
-    let mut are_calls_left_out = rules.iter().any(|rule| leaves_calls_out(&rule.text, "-A"));
+    let texts: Vec<&str> = rules.iter().map(|rule| rule.text.as_str()).collect();
+    let left_out = audit_silenced::left_out(&texts);
     let mut kept = Vec::with_capacity(rules.len());
     for (place, rule) in rules.into_iter().enumerate() {
-        are_calls_left_out |= leaves_calls_out(&rule.text, "-a");
         let (option, rest) = option_of(&rule.text);
         let is_kept = match option {
             "-e" => Some(place) == switch,
-            "-w" => !is_void,
-            // What asks for a path is a watch, which the kernel goes through by itself.
-            "-a" | "-A" => is_silencer(rest) || !is_void && (!are_calls_left_out || watched(option, rest).is_some()),
+            "-w" => !is_void && !left_out.contains(&place),
+            "-a" | "-A" => is_silencer(rest) || !is_void && !left_out.contains(&place),
             _ => true,
         };
         if is_kept {
@@ -110,6 +111,31 @@ fn in_force(rules: Vec<Rule>, loader: Option<Loader>) -> Vec<Rule> {
         }
     }
     kept
+}
+
+/// The rules that are loaded at all: none behind a line that `auditctl` refuses, unless it is told to go on. What `augenrules`
+/// puts together begins with the settings and ends with `-e`.
+fn accepted(rules: Vec<Rule>, loader: Option<Loader>) -> Vec<Rule> {
+    let rank = |place: &usize| match option_of(&rules[*place].text).0 {
+        _ if loader == Some(Loader::Auditctl) => 1,
+        "-D" | "-b" | "-f" => 0,
+        "-e" => 2,
+        _ => 1,
+    };
+    let mut order: Vec<usize> = (0..rules.len()).collect();
+    order.sort_by_key(rank);
+    let mut goes_on = false;
+    let mut accepted: HashSet<usize> = HashSet::with_capacity(rules.len());
+    for place in order {
+        let text = rules[place].text.as_str();
+        if !audit_lines::is_refused(text) {
+            goes_on |= audit_lines::goes_on(text);
+            accepted.insert(place);
+        } else if !goes_on {
+            break;
+        }
+    }
+    rules.into_iter().enumerate().filter(|(place, _)| accepted.contains(place)).map(|(_, rule)| rule).collect()
 }
 
 /// Whether a rule is about what is not to be recorded.
@@ -125,13 +151,8 @@ fn silences_all(text: &str) -> bool {
         && (list_has(rest, "task") && list_has(rest, "never") || list_has(rest, "exclude") && rest.contains(" -F"))
 }
 
-fn leaves_calls_out(text: &str, wanted: &str) -> bool {
-    let (option, rest) = option_of(text);
-    option == wanted && list_has(rest, "exit") && list_has(rest, "never") && is_about_all(rest)
-}
-
 /// Whether the list and the action of a rule, in either order, have the word.
-fn list_has(rest: &str, word: &str) -> bool {
+pub(super) fn list_has(rest: &str, word: &str) -> bool {
     rest.split(' ').next().unwrap_or_default().split(',').any(|part| part == word)
 }
 
@@ -247,7 +268,7 @@ pub(crate) fn fuzz(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let rules = parse(&text).into_iter().map(|(line, text)| Rule { file: "/x".to_owned(), line, text });
     let loader = Some(Loader::Auditctl);
-    in_force(kept(rules.collect(), loader), loader);
+    in_force(kept(accepted(rules.collect(), loader), loader), loader);
 }
 
 #[cfg(test)]
@@ -285,7 +306,7 @@ mod tests {
             ("-A task,never\n", "-A task,never"),
             ("-a never,task -F auid>=0\n", "-a never,task -F auid>=0"),
             ("-A exclude,always -F msgtype=SYSCALL\n", "-A exclude,always -F msgtype=SYSCALL"),
-            ("-A never,exit -F arch=b64 -S all\n", "-w /a -p wa|-A never,exit -F arch=b64 -S all"),
+            ("-A never,exit -F arch=b64 -S all\n", "-A never,exit -F arch=b64 -S all"),
         ] {
             assert_eq!(left(&format!("{both}{more}"), augenrules), expected, "{more}");
         }
@@ -299,12 +320,27 @@ mod tests {
             let expected = format!("-w /a -p wa|-a always,exit -S open|{more}");
             assert_eq!(left(&format!("{both}{more}\n"), augenrules), expected);
         }
-        assert_eq!(
-            left("-a never,exit\n-w /a -p wa\n-a always,exit -S open\n", augenrules),
-            "-a never,exit|-w /a -p wa"
-        );
+        assert_eq!(left("-a never,exit\n-w /a -p wa\n-a always,exit -S open\n", augenrules), "-a never,exit");
         assert_eq!(left("-e 2\n-w /a -p wa\n-e 0\n", augenrules), "-e 0", "the last counts");
         assert_eq!(left("-e 2\n-e 0\n", Some(Loader::Auditctl)), "-e 2", "it locks");
+    }
+
+    #[test]
+    fn no_rule_behind_a_line_that_is_refused_is_loaded() {
+        let left = |text: &str, loader: Option<Loader>| {
+            let rules = parse(text).into_iter().map(|(line, text)| Rule { file: "/x".to_owned(), line, text });
+            accepted(rules.collect(), loader).into_iter().map(|rule| rule.text).collect::<Vec<_>>().join("|")
+        };
+        let (augenrules, auditctl) = (Some(Loader::Augenrules), Some(Loader::Auditctl));
+        let text = "-w /a -p wa\n-a nonsense\n-w /b -p wa\n-b 8192\n-e 2\n";
+        assert_eq!(left(text, auditctl), "-w /a -p wa");
+        assert_eq!(left(text, augenrules), "-w /a -p wa|-b 8192", "it puts -b first and -e last");
+        for goes_on in ["-c", "-i"] {
+            let expected = format!("{goes_on}|-w /a -p wa|-w /b -p wa|-b 8192|-e 2");
+            assert_eq!(left(&format!("{goes_on}\n{text}"), auditctl), expected);
+        }
+        assert_eq!(left("-f nonsense\n-w /a -p wa\n", augenrules), "");
+        assert_eq!(left("-w /a -p wa\n-e nonsense\n", augenrules), "-w /a -p wa");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Tables that osquery lacks: configuration as the programs that read it would see it.
 
 pub(crate) mod apk_packages;
+mod audit_lines;
 pub(crate) mod audit_rules;
+mod audit_silenced;
 mod bolt;
 mod containerd;
 pub(crate) mod containerd_containers;
