@@ -1,14 +1,16 @@
 //! `/etc/sudoers` with the files that it includes, as sudo reads them (`sudoers(5)`): its lines, what `Defaults` set, and what
-//! rules allow once aliases are resolved.
+//! rules allow once aliases are resolved. Files that others than root can have written are left out, as sudo leaves them out.
 
 mod defaults;
 mod elsewhere;
 mod rules;
+mod trust;
 
 use std::path::{Path, PathBuf};
 
 pub(crate) use self::defaults::{Setting, defaults};
 pub(crate) use self::rules::{Allowed, Rules, is_rule};
+use self::trust::Owners;
 use crate::paths;
 use crate::reader::Scan;
 
@@ -30,8 +32,11 @@ pub(crate) struct Line {
 
 /// All lines, each include followed by what it names.
 pub(crate) fn lines(scan: &Scan) -> Vec<Line> {
-    let mut reading = Reading { scan, lines: Vec::new(), files_read: 0 };
-    let main = main_file(scan);
+    let configuration = scan.text(CONFIGURATION).unwrap_or_default();
+    let number = |name: &str| argument(&configuration, name).and_then(|number| number.parse::<u32>().ok());
+    let owners = Owners::of(scan, number("sudoers_uid="), number("sudoers_gid="));
+    let mut reading = Reading { scan, owners, lines: Vec::new(), files_read: 0 };
+    let main = main_file(scan, &configuration);
     if scan.exists(&main) || scan.exists(PROGRAM) {
         elsewhere::say(scan);
     }
@@ -40,16 +45,19 @@ pub(crate) fn lines(scan: &Scan) -> Vec<Line> {
 }
 
 /// The file of rules: of those that `sudoers_file` in a line `Plugin` of `sudo.conf(5)` names, the first that is there.
-fn main_file(scan: &Scan) -> PathBuf {
-    let configuration = scan.text(CONFIGURATION).unwrap_or_default();
-    let named = configuration
+fn main_file(scan: &Scan, configuration: &str) -> PathBuf {
+    let named = argument(configuration, "sudoers_file=").unwrap_or(MAIN);
+    let found = named.split(':').find(|file| scan.exists(file));
+    PathBuf::from(found.unwrap_or(named))
+}
+
+/// What a line of `sudo.conf` gives a plugin behind such a name.
+fn argument<'a>(configuration: &'a str, name: &str) -> Option<&'a str> {
+    configuration
         .lines()
         .filter(|line| is_plugin(line))
         .flat_map(str::split_whitespace)
-        .find_map(|word| word.strip_prefix("sudoers_file="))
-        .unwrap_or(MAIN);
-    let found = named.split(':').find(|file| scan.exists(file));
-    PathBuf::from(found.unwrap_or(named))
+        .find_map(|word| word.strip_prefix(name))
 }
 
 /// Whether a line of `sudo.conf` loads a plugin.
@@ -59,6 +67,7 @@ fn is_plugin(line: &str) -> bool {
 
 struct Reading<'a> {
     scan: &'a Scan,
+    owners: Owners,
     lines: Vec<Line>,
     files_read: usize,
 }
@@ -68,6 +77,9 @@ impl Reading<'_> {
         self.files_read += 1;
         if self.files_read > MAX_FILES || depth > MAX_INCLUDE_DEPTH {
             self.scan.warn("more than 256 files, or 16 within each other, are included; the rest is not read");
+            return;
+        }
+        if !self.owners.trust(self.scan, path) {
             return;
         }
         let Some(text) = self.scan.text(path) else { return };
@@ -110,7 +122,7 @@ impl Reading<'_> {
         let target = from.parent().unwrap_or(Path::new("/etc")).join(target);
         match header {
             "#include" | "@include" => self.read(&target, depth),
-            "#includedir" | "@includedir" => {
+            "#includedir" | "@includedir" if self.owners.trust(self.scan, &target) => {
                 let files: Vec<PathBuf> = self.scan.paths(&target, "");
                 for file in files {
                     // sudo skips names with a dot and backups.

@@ -4,6 +4,9 @@
 
 mod made;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use made::{Made, ask, lines};
 
 #[test]
@@ -242,6 +245,21 @@ fn sudo_reads_the_file_that_its_own_settings_name_and_includes_by_the_name_of_th
     assert_eq!(lines(&free), ["/etc/rules.web1|mallory"]);
     let nameless = Made::new().with("/etc/sudoers", "@include /etc/rules.%h\n");
     assert_eq!(ask(&nameless.image(), "SELECT * FROM sudo_commands").warnings.len(), 1);
+}
+
+#[test]
+fn files_of_sudo_that_others_can_write_are_not_read() {
+    let settings = |path: &str, mode: u32| {
+        let host = Made::new()
+            .with("/etc/sudoers", "Defaults env_reset\n@includedir /etc/sudoers.d\n")
+            .with("/etc/sudoers.d/own", "Defaults use_pty\n");
+        std::fs::set_permissions(host.path(path), Permissions::from_mode(mode)).unwrap();
+        lines(&ask(&host.image(), "SELECT name FROM sudo_defaults")).join(" ")
+    };
+    assert_eq!(settings("/etc/sudoers.d/own", 0o440), "env_reset use_pty");
+    assert_eq!(settings("/etc/sudoers.d/own", 0o666), "env_reset");
+    assert_eq!(settings("/etc/sudoers.d", 0o777), "env_reset");
+    assert_eq!(settings("/etc/sudoers", 0o646), "");
 }
 
 #[test]
