@@ -47,6 +47,20 @@ fn what_an_image_configures_decides_about_settings_of_the_kernel() {
 }
 
 #[test]
+fn forwarding_by_another_name_fails() {
+    let forwards = |path: &str, line: &str| {
+        let host = with_a_kernel_of_its_own().with(path, line);
+        verdicts(&host.image(), "linux-kernel-network")["sysctl-net-ipv4-ip-forward"]
+    };
+    let own = "/etc/sysctl.d/99-own.conf";
+    assert_eq!(forwards(own, "net.ipv4.conf.eth0.forwarding = 1\n"), Verdict::Pass);
+    for line in ["/net/ipv4/ip_forward = 1\n", "net..ipv4.ip_forward = 1\n", "net.ipv4.conf.all.forwarding = 1\n"] {
+        assert_eq!(forwards(own, line), Verdict::Fail, "{line}");
+    }
+    assert_eq!(forwards("/etc/tmpfiles.d/x.conf", "w /proc/sys/net/ipv4/ip_forward - - - - 1\n"), Verdict::Fail);
+}
+
+#[test]
 fn what_runs_decides_beside_what_is_configured() {
     let host = with_a_kernel_of_its_own()
         .with("/proc/sys/kernel/osrelease", "6.1.0-30-amd64\n")
