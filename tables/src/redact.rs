@@ -51,6 +51,11 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             r#"(?-u:\b)((?:{program})\s(?:[^|;&\n]*?\s)?(?:{option})\s*=?\s*["']?[^\s"'{between}]*{between})[^\s"']+"#
         )
     };
+    // A password behind a user, and a file but for `-n`, of htpasswd.
+    let positional = |flags: &str, letter: &str, words: usize| {
+        let others = format!(r"(?:-{letter}*[Cr]\s+\d+\s+|-{letter}+\s+)*");
+        format!(r"(?-u:\b)(htpasswd\s+{others}?{flags}\s+(?:\d+\s+)?{others}(?:{WORD}\s+){{{words}}}){WORD}")
+    };
     [
         (
             r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)".to_owned(),
@@ -95,16 +100,50 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (option("mosquitto_[a-z]+", "-P", false), "${1}[secret]"),
         (option(r"(?:docker|podman|helm|az|oc|skopeo|crane)\s[^|;&\n]*?login", "-p", false), "${1}[secret]"),
         (option("useradd|usermod", "-p", false), "${1}[secret]"),
+        (option("curl", "--oauth2-bearer", false), "${1}[secret]"),
+        (option("[a-z]*freerdp[0-9]*", "/p:|/gp:|/gateway-password:", true), "${1}[secret]"),
+        (option("rdesktop", "-p", false), "${1}[secret]"),
         (pair("curl", "-u|--user|-U|--proxy-user", ":"), "${1}[secret]"),
         (pair("smbclient|rpcclient|net|smbget", "-U|--user", "%"), "${1}[secret]"),
         (pair("lftp", "-u|--user", ","), "${1}[secret]"),
+        (positional(r"-[A-Za-z]*n[A-Za-z]*", "[A-Za-z]", 1), "${1}[secret]"),
+        (positional(r"-[A-Za-mo-z]*b[A-Za-mo-z]*", "[A-Za-mo-z]", 2), "${1}[secret]"),
+        (
+            r#"(?-u:\b)(smbclient\s(?:[^|;&\n]*?\s)?["']?//[^\s"']+["']?[ \t]+)(?:"[^"\n]*"?|'[^'\n]*'?|[^\s"'|;&<>-]\S*)"#
+                .to_owned(),
+            "${1}[secret]",
+        ),
+        (
+            r#"(?-u:\b)((?:sqlplus|sqlldr|sqlcl|expdp|impdp|rman)\s(?:[^|;&\n]*?\s)?["']?[^\s"'/@=|;&<>.-][^\s"'/@]*/)[^\s"']+"#
+                .to_owned(),
+            "${1}[secret]",
+        ),
+        // Cookies, addresses that open what they name, what a script types
+        (
+            r#"(?-u:\b)(curl\s(?:[^|;&\n]*?\s)?(?:-b|--cookie)[\s=]*)(?:"[^"\n]*=[^"\n]*"?|'[^'\n]*=[^'\n]*'?|[^\s"']*=[^\s"']+)"#
+                .to_owned(),
+            "${1}[secret]",
+        ),
+        (r#"(?i)(?-u:\b)(cookie["']?[ \t]*:[ \t]*)[^"'\n=]*=[^"'\n]+"#.to_owned(), "${1}[secret]"),
+        (
+            r#"(?i)([?&](?:key|sig|signature|x-amz-signature|code|auth|session|sessionid|sid|jwt|pin)=)[^\s"'&#<>]+"#
+                .to_owned(),
+            "${1}[secret]",
+        ),
+        (
+            r#"(?i)((?:hooks\.slack\.com/(?:services|workflows|triggers)|discord(?:app)?\.com/api/webhooks|webhook\.office\.com/webhookb2|api\.telegram\.org/bot)/?)[^\s"'<>]+"#
+                .to_owned(),
+            "${1}[secret]",
+        ),
+        (r#"(?-u:\b)(send\s+(?:--?[a-z]*\s+)*(?:\\?"|'|\{)?)[^\n]+?(\\+[rn])"#.to_owned(), "${1}[secret]${2}"),
+        (format!(r"(<<<\s*){WORD}"), "${1}[secret]"),
         // netrc(5), redis.conf, slapd.conf, SQL
         (format!(r"(?i)(?-u:\b)(login\s+\S+\s+password\s+){WORD}"), "${1}[secret]"),
         (format!(r"(?i)(?-u:\b)((?:requirepass|masterauth|rootpw|bindpw)[ \t]+){WORD}"), "${1}[secret]"),
         (r"(?i)(?-u:\b)((?:identified[ \t]+by|password)[ \t]+')[^']+".to_owned(), "${1}[secret]"),
         (
             format!(
-                r"(?-u:\b)(echo\s+(?:-[a-z]+\s+)*){WORD}(\s*\|\s*(?:sudo\s+)?(?:/usr/s?bin/)?(?:chpasswd|passwd|sudo\s+-S)(?-u:\b))"
+                r"(?-u:\b)(echo\s+(?:-[a-z]+\s+)*){WORD}(\s*\|\s*(?:sudo\s+)?(?:/usr/s?bin/)?(?:chpasswd|passwd|smbpasswd|kinit|cryptsetup|sudo\s+-S)(?-u:\b))"
             ),
             "${1}[secret]${2}",
         ),

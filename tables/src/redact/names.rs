@@ -10,7 +10,7 @@ const WITHIN: [&str; 6] = ["password", "passwd", "passphrase", "passwort", "cred
 /// At the end of a part.
 const ENDS: [&str; 7] = ["secret", "secrets", "token", "tokens", "pass", "pwd", "accesskey"];
 /// A part as a whole.
-const WHOLE: [&str; 6] = ["pw", "passin", "passout", "bindpw", "rootpw", "privatekey"];
+const WHOLE: [&str; 8] = ["pw", "pin", "passcode", "passin", "passout", "bindpw", "rootpw", "privatekey"];
 /// Before a part `key`.
 const KEYS: &str =
     "api access secret private shared account auth encryption signing master storage application session";
@@ -25,12 +25,12 @@ const ABOUT: &str = "\
     policy algorithm method authentication auth type name id count changed change warn inactive history \
     quality complexity required enabled disabled allowed status state aging lock locked last url uri \
     endpoint ref bits size strength score format provider manager service reset retry retries tries prompt \
-    rotation version stdin through";
-/// Values that are words of a configuration: of switches, of PAM, of nsswitch.conf.
+    rotation version stdin through priority";
+/// Values that are words of a configuration: of switches, of PAM, of nsswitch.conf, of what APT pins.
 const PLAIN: &str = "\
     yes no true false on off none null nil undefined enabled disabled required optional sufficient requisite \
     include set unset locked present absent never always default files compat systemd sss ldap nis winbind \
-    prompt stdin";
+    prompt stdin release origin version";
 /// How what this program puts in a secret's place begins.
 const MARKS: [&str; 5] = ["[secret]", "[token]", "[access", "[password", "[private"];
 /// Where paths begin; what is made of 64 letters can begin with a slash too.

@@ -5,7 +5,7 @@ const X: &str = "Tr0ub4dor";
 
 #[test]
 fn every_pattern_compiles() {
-    assert_eq!(PATTERNS.len(), 30);
+    assert_eq!(PATTERNS.len(), 43);
 }
 
 #[test]
@@ -50,6 +50,27 @@ fn secrets_are_taken_out_and_the_rest_stays() {
         ("smbclient //h/s -U me%Tr0ub4dor", "smbclient //h/s -U me%[secret]"),
         ("AccountName=a;AccountKey=Tr0ub4dor==", "AccountName=a;AccountKey=[secret]"),
         ("dbPassword => 'Tr0ub4dor',", "dbPassword => '[secret]',"),
+        ("htpasswd -b /etc/f u Tr0ub4dor > /x", "htpasswd -b /etc/f u [secret] > /x"),
+        ("htpasswd -c -bC 10 /etc/f u 'my Tr0ub4dor'", "htpasswd -c -bC 10 /etc/f u [secret]"),
+        ("htpasswd -nbB u Tr0ub4dor > /x", "htpasswd -nbB u [secret] > /x"),
+        ("curl --oauth2-bearer Tr0ub4dor https://h", "curl --oauth2-bearer [secret] https://h"),
+        ("curl -s -b \"a=1; session=Tr0ub4dor\" https://h", "curl -s -b [secret] https://h"),
+        ("curl --cookie session=Tr0ub4dor https://h", "curl --cookie [secret] https://h"),
+        ("curl -H 'Cookie: session=Tr0ub4dor' h", "curl -H 'Cookie: [secret]' h"),
+        ("wget -q 'https://h/?a=b&key=Tr0ub4dor&c=d'", "wget -q 'https://h/?a=b&key=[secret]&c=d'"),
+        ("curl https://h/?key=Tr0ub4dor", "curl https://h/?key=[secret]"),
+        ("curl https://hooks.slack.com/services/T/B/Tr0ub4dor", "curl https://hooks.slack.com/services/[secret]"),
+        ("curl https://api.telegram.org/bot1:Tr0ub4dor/x", "curl https://api.telegram.org/bot[secret]"),
+        ("xfreerdp /v:h /u:a /p:Tr0ub4dor", "xfreerdp /v:h /u:a /p:[secret]"),
+        ("rdesktop -u a -p Tr0ub4dor h", "rdesktop -u a -p [secret] h"),
+        ("sqlplus -s scott/Tr0ub4dor@db @/opt/x.sql", "sqlplus -s scott/[secret] @/opt/x.sql"),
+        ("smbclient //h/s Tr0ub4dor -U a", "smbclient //h/s [secret] -U a"),
+        (r#"expect -c 'send "Tr0ub4dor\r"'"#, r#"expect -c 'send "[secret]\r"'"#),
+        (r#"send -- "Tr0ub4dor\n"; expect x"#, r#"send -- "[secret]\n"; expect x"#),
+        ("kinit a <<< Tr0ub4dor", "kinit a <<< [secret]"),
+        ("echo Tr0ub4dor | kinit a", "echo [secret] | kinit a"),
+        ("unlock pin=Tr0ub4dor", "unlock pin=[secret]"),
+        ("unlock --so-pin Tr0ub4dor x", "unlock --so-pin [secret] x"),
         ("MYSQL_PWD=$ecret", "MYSQL_PWD=[secret]"),
     ] {
         let shown = redact(text);
@@ -92,6 +113,14 @@ fn what_is_no_secret_stays() {
         "kubelet --authorization-mode=Webhook --anonymous-auth=false --token-auth-file=/etc/k",
         "secretName: regcred, secretKeyRef: {name: x}",
         "SHA256:3lZ5u/abc ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIabc me@h",
+        "Pin: release a=stable",
+        "Pin-Priority: 500",
+        "smbclient //h/s -A /etc/smb.auth -c ls",
+        "sqlplus -S /nolog @/opt/x.sql",
+        "curl -b /tmp/jar -c /tmp/jar https://h/x",
+        "htpasswd -c /etc/f u",
+        "xfreerdp /v:h /port:3389",
+        "sendmail -t and send mail",
         "a\u{301} = ü: 'x' \\",
     ] {
         assert_eq!(redact(text), text);
@@ -136,6 +165,11 @@ fn texts_made_to_take_long_do_not() {
         "aB1/",
         "$6$a",
         "token:yes\" ",
+        "htpasswd -b ",
+        "send ",
+        "curl -b a",
+        "sqlplus a",
+        "smbclient //a ",
     ] {
         let text = part.repeat(MAX_SEARCHED_BYTES / part.len());
         assert!(redact(&text).len() <= MAX_TEXT_BYTES + 3, "{part}");
