@@ -206,6 +206,46 @@ fn options_of_the_service_come_before_the_settings_of_sshd() {
 }
 
 #[test]
+fn a_block_of_sshd_that_holds_for_everybody_decides() {
+    let asked = "SELECT value FROM sshd_effective_config WHERE keyword = 'permitrootlogin'";
+    let value = |block: &str| {
+        let text = format!("PermitRootLogin no\nMatch {block}\nInclude own\nMatch User ada\nPermitRootLogin no\n");
+        let host = Made::new().with("/etc/ssh/sshd_config", text).with("/etc/ssh/own", "PermitRootLogin yes\n");
+        lines(&ask(&host.image(), asked)).join(" ")
+    };
+    for block in ["all", "User *", "Address 0.0.0.0/0", "Address *"] {
+        assert_eq!(value(block), "yes", "{block}");
+    }
+    assert_eq!(value("User eve"), "no");
+}
+
+#[test]
+fn options_of_sshd_are_found_wherever_its_units_look() {
+    let unit = |more: &str| format!("[Service]\n{more}\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS\n");
+    let host = |more: &str| {
+        let server = Made::new().with("/etc/ssh/sshd_config", "PermitRootLogin no\n");
+        server.with("/usr/lib/systemd/system/ssh.service", unit(more))
+    };
+    let asked = "SELECT value FROM sshd_effective_config WHERE keyword = 'permitrootlogin'";
+    let joined = host("EnvironmentFile=-/etc/default/ssh")
+        .with("/etc/default/ssh", "SSHD_OPTS=-4 \\\n  -oPermitRootLogin=yes\n");
+    assert_eq!(lines(&ask(&joined.image(), asked)), ["yes"]);
+    let several = host("EnvironmentFile=-/etc/default/ssh*")
+        .with("/etc/default/ssh", "SSHD_OPTS=-4\n")
+        .with("/etc/default/ssh.own", "SSHD_OPTS=-oPermitRootLogin=yes\n");
+    assert_eq!(lines(&ask(&several.image(), asked)), ["yes"]);
+    let each = |options: &str| {
+        let command = format!("[Service]\nExecStart=\nExecStart=-/usr/sbin/sshd -i {options}\n");
+        let host = host("")
+            .with("/usr/lib/systemd/system/ssh@.service", "[Service]\nExecStart=-/usr/sbin/sshd -i $SSHD_OPTS\n")
+            .with("/etc/systemd/system/ssh@.service.d/own.conf", command);
+        ask(&host.image(), asked).warnings.len()
+    };
+    assert_eq!(each("$SSHD_OPTS"), 0);
+    assert_eq!(each("-o PermitRootLogin=yes"), 1);
+}
+
+#[test]
 fn a_drop_in_of_the_service_gives_sshd_its_options() {
     let host = || {
         Made::new()

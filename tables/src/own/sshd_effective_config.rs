@@ -1,6 +1,7 @@
 //! `sshd_effective_config`: what `sshd -T` would answer, from the files alone: of a keyword the first value counts, `Include` is
-//! followed in place, blocks of `Match` are left out (but `Match all`), and what no file says has OpenSSH's default. With a line
-//! that it refuses sshd does not start, so that nobody knows what it runs with: the table says so.
+//! followed in place, and what no file says has OpenSSH's default. Of blocks of `Match` only those count that hold for everybody:
+//! what they say comes before all that stands outside of blocks. With a line that it refuses sshd does not start, so that nobody
+//! knows what it runs with: the table says so.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,7 +15,7 @@ use crate::schema::{Rows, row, table};
 use crate::shell_glob;
 
 table! {
-    /// The SSH server's settings as they apply outside of Match blocks; keywords in lower case, source `default` or the file.
+    /// The SSH server's settings as they apply to everybody: outside of Match blocks, and in blocks that hold for everybody (`Match User *`); keywords in lower case, source `default` or the file.
     sshd_effective_config: kept {
         keyword: Text,
         value: Text,
@@ -51,7 +52,8 @@ fn rows(scan: &Scan) -> Rows {
             Err(refused) => scan.warn(format!("an option in {source} has {}", refused.reason())),
         }
     }
-    settings.read(scan, &main, 0);
+    settings.read(scan, &main, 0, Block::Outside);
+    settings.take_blocks();
     settings.add_defaults();
     settings.add_listeners();
     settings.list.sort_by(|left, right| left.keyword.cmp(&right.keyword));
@@ -71,10 +73,42 @@ struct Settings {
     /// The keywords of the list.
     known: BTreeSet<String>,
     files_read: usize,
+    /// What blocks say that hold for everybody.
+    blocks: Option<Box<Settings>>,
+}
+
+/// Where a line stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Outside,
+    ForEverybody,
+    ForSome,
+}
+
+impl Block {
+    /// The block that the words of a `Match` begin.
+    fn of(words: &[String]) -> Self {
+        let is_all = words.len() == 1 && words.iter().all(|word| word.eq_ignore_ascii_case("all"));
+        let holds = |pair: &[String]| matches!(pair, [kind, patterns] if is_for_everybody(kind, patterns));
+        if is_all || !words.is_empty() && words.chunks(2).all(holds) { Block::ForEverybody } else { Block::ForSome }
+    }
+}
+
+/// Whether a criterion of `Match` holds for every connection.
+fn is_for_everybody(kind: &str, patterns: &str) -> bool {
+    let kinds = ["user", "group", "host", "address", "localaddress", "localport", "rdomain"];
+    let is_any = |pattern: &str| {
+        let is_whole = !pattern.is_empty() && pattern.chars().all(|letter| matches!(letter, '*' | '?'));
+        is_whole && pattern.contains('*') && pattern.matches('?').count() < 2
+            || matches!(pattern, "0.0.0.0/0" | "::/0") && kind.to_ascii_lowercase().ends_with("address")
+    };
+    kinds.iter().any(|known| kind.eq_ignore_ascii_case(known))
+        && !patterns.contains('!')
+        && patterns.split(',').any(is_any)
 }
 
 impl Settings {
-    fn read(&mut self, scan: &Scan, path: &Path, depth: usize) {
+    fn read(&mut self, scan: &Scan, path: &Path, depth: usize, around: Block) {
         self.files_read += 1;
         if self.files_read > MAX_FILES || depth > MAX_INCLUDE_DEPTH {
             scan.warn("more than 256 files, or 16 within each other, are included; the rest is not read");
@@ -85,7 +119,7 @@ impl Settings {
             scan.warn(format!("{shown} cannot be read as a file, and sshd does not start without it"));
             return;
         };
-        let mut applies = true;
+        let mut block = around;
         for (number, line) in (1_u64..).zip(text.lines()) {
             if !scan.budget().is_open() {
                 return;
@@ -102,19 +136,21 @@ impl Settings {
                 }
             };
             match keyword.as_str() {
-                "match" => applies = words.len() == 1 && words.iter().all(|word| word.eq_ignore_ascii_case("all")),
-                "include" if applies => {
+                "match" => block = Block::of(&words),
+                _ if block == Block::ForSome => {}
+                "include" => {
                     for pattern in &words {
                         let absolute =
                             if pattern.starts_with('/') { pattern.clone() } else { format!("/etc/ssh/{pattern}") };
                         for included in shell_glob::glob(scan, &absolute) {
-                            self.read(scan, &included, depth + 1);
+                            self.read(scan, &included, depth + 1, block);
                         }
                     }
                 }
-                "include" => {}
-                _ if applies => self.add(keyword, &words, &shown),
-                _ => {}
+                _ if block == Block::ForEverybody => {
+                    self.blocks.get_or_insert_with(Box::default).add(keyword, &words, &shown);
+                }
+                _ => self.add(keyword, &words, &shown),
             }
         }
     }
@@ -130,6 +166,14 @@ impl Settings {
             let value = normal(&keyword, value);
             self.list.push(Setting { keyword: keyword.clone(), value, source: source.to_owned() });
         }
+    }
+
+    /// Puts what blocks for everybody say in the place of what stands outside of them, as sshd does at each connection.
+    fn take_blocks(&mut self) {
+        let Some(mut blocks) = self.blocks.take() else { return };
+        self.list.retain(|one| !blocks.known.contains(&one.keyword));
+        self.list.append(&mut blocks.list);
+        self.known.append(&mut blocks.known);
     }
 
     fn values(&self, keyword: &str) -> Vec<String> {
@@ -310,6 +354,27 @@ mod tests {
             ("10.0.0.1:80 rdomain red", "10.0.0.1:80 rdomain red"),
         ] {
             assert_eq!(listeners(value, &ports).join(" "), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_block_for_everybody_is_told_from_one_for_some() {
+        for (words, expected) in [
+            ("all", Block::ForEverybody),
+            ("User *", Block::ForEverybody),
+            ("user **,ada", Block::ForEverybody),
+            ("Address 0.0.0.0/0", Block::ForEverybody),
+            ("Address 0.0.0.0/0,::/0 User ?*", Block::ForEverybody),
+            ("User ada", Block::ForSome),
+            ("User *,!root", Block::ForSome),
+            ("User 0.0.0.0/0", Block::ForSome),
+            ("User * Address 10.0.0.0/8", Block::ForSome),
+            ("User * Group", Block::ForSome),
+            ("Nobody *", Block::ForSome),
+            ("", Block::ForSome),
+        ] {
+            let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(Block::of(&words), expected, "{words:?}");
         }
     }
 

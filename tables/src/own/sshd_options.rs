@@ -1,14 +1,20 @@
 //! What the service gives sshd on its command line: that of `ssh.service` or `sshd.service` with its drop-ins, and what variables
 //! such as `SSHD_OPTS` bring into it. A setting there comes before any file, and `-f` names another file. Where no such unit is,
-//! the variables that Debian's and Red Hat's units read are taken. A service for each connection (`ssh@.service`) is not looked at.
+//! the variables that Debian's and Red Hat's units read are taken. A service for each connection (`ssh@.service`) that gives other
+//! options is told, because which of the two runs is not in files alone.
 
+use std::iter::Peekable;
 use std::path::{Path, PathBuf};
+use std::str::Chars;
 
 use crate::own::sshd_words;
+use crate::paths;
 use crate::reader::Scan;
+use crate::shell_glob;
 use crate::units;
 
 const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
+const TEMPLATES: [&str; 2] = ["ssh@.service", "sshd@.service"];
 /// What may stand before the program of a command (`systemd.service(5)`); behind `@` the next word is its name.
 const PREFIXES: [char; 6] = ['@', '-', ':', '+', '!', '|'];
 const VARIABLES: [(&str, &str); 2] = [("/etc/default/ssh", "SSHD_OPTS"), ("/etc/sysconfig/sshd", "OPTIONS")];
@@ -28,13 +34,31 @@ pub(super) struct Options {
 type Word = (String, String);
 
 pub(super) fn of_service(scan: &Scan) -> Options {
-    let started = UNITS.iter().find_map(|unit| {
-        let command = units::values(scan, unit, "Service", "ExecStart").pop()?;
-        Some(Service { scan, unit, variables: files_of_variables(scan, unit) }.words(&command))
-    });
+    let server = UNITS.iter().find_map(|unit| of_unit(scan, unit));
+    let each = TEMPLATES.iter().find_map(|unit| of_unit(scan, unit));
+    match (server, each) {
+        (Some(server), Some(each)) => {
+            if !server.says_the_same(&each) {
+                scan.warn("a service for each connection starts sshd with other options than the server has");
+            }
+            server
+        }
+        (Some(found), None) | (None, Some(found)) => found,
+        (None, None) => {
+            let mut options = Options::default();
+            options.take(words_without_a_unit(scan));
+            options
+        }
+    }
+}
+
+/// What a unit gives; none where there is no such unit.
+fn of_unit(scan: &Scan, unit: &str) -> Option<Options> {
+    let command = units::values(scan, unit, "Service", "ExecStart").pop()?;
+    let service = Service { scan, unit, variables: files_of_variables(scan, unit) };
     let mut options = Options::default();
-    options.take(started.unwrap_or_else(|| words_without_a_unit(scan)));
-    options
+    options.take(service.words(&command));
+    Some(options)
 }
 
 fn words_without_a_unit(scan: &Scan) -> Vec<Word> {
@@ -60,11 +84,16 @@ fn split(scan: &Scan, text: &str, source: &str) -> Vec<Word> {
 
 /// The files of `EnvironmentFile=` with their texts.
 fn files_of_variables(scan: &Scan, unit: &str) -> Vec<(String, String)> {
-    units::values(scan, unit, "Service", "EnvironmentFile")
-        .iter()
-        .map(|file| file.trim_start_matches('-').to_owned())
-        .filter_map(|file| scan.text(&file).map(|text| (file, text)))
-        .collect()
+    let mut files: Vec<PathBuf> = Vec::new();
+    for file in units::values(scan, unit, "Service", "EnvironmentFile") {
+        let file = file.trim_start_matches('-');
+        if file.contains(['*', '?', '[']) {
+            files.extend(shell_glob::glob(scan, file));
+        } else {
+            files.push(PathBuf::from(file));
+        }
+    }
+    files.iter().filter_map(|file| Some((paths::display(file), scan.text(file)?))).collect()
 }
 
 /// A unit that starts sshd.
@@ -135,6 +164,12 @@ fn is_name(text: &str) -> bool {
 }
 
 impl Options {
+    /// Whether another command line gives the same, wherever it has it from.
+    fn says_the_same(&self, other: &Options) -> bool {
+        let lines = |options: &Options| options.settings.iter().map(|(line, _)| line.clone()).collect::<Vec<_>>();
+        self.file == other.file && lines(self) == lines(other)
+    }
+
     fn take(&mut self, words: Vec<Word>) {
         let mut words = words.into_iter();
         while let Some((word, source)) = words.next() {
@@ -154,16 +189,65 @@ impl Options {
     }
 }
 
-/// The value that a file of variables gives last, without the quotes around it (`systemd.exec(5)`, `EnvironmentFile=`).
+/// The value that a file of variables gives last.
 fn value_of(text: &str, variable: &str) -> Option<String> {
-    let mut values = text.lines().filter_map(|line| line.trim().strip_prefix(variable)?.trim_start().strip_prefix('='));
-    let value = values.next_back()?.trim();
-    let inner = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
-    Some(match (inner('"'), inner('\'')) {
-        (Some(quoted), _) => quoted.replace("\\\"", "\""),
-        (None, Some(quoted)) => quoted.to_owned(),
-        (None, None) => value.to_owned(),
-    })
+    variables(text).into_iter().rfind(|(name, _)| name == variable).map(|(_, value)| value)
+}
+
+/// The variables of a file as systemd reads them (`EnvironmentFile=` in `systemd.exec(5)`, `parse_env_file_internal`).
+fn variables(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut letters = text.chars().peekable();
+    loop {
+        while letters.next_if(char::is_ascii_whitespace).is_some() {}
+        let Some(first) = letters.peek() else { return found };
+        let is_comment = matches!(first, '#' | ';');
+        let mut name = String::new();
+        while let Some(letter) = letters.next_if(|letter| *letter != '\n' && (is_comment || *letter != '=')) {
+            name.push(letter);
+        }
+        if letters.next_if_eq(&'=').is_some() {
+            found.push((name.trim_end().to_owned(), value(&mut letters)));
+        }
+    }
+}
+
+/// The value behind a name: a backslash before the end of a line joins it with the next, and quotes count where the value, or
+/// another part of it in quotes, begins.
+fn value(letters: &mut Peekable<Chars<'_>>) -> String {
+    let mut value = String::new();
+    // Blanks at its end do not count.
+    let mut length = 0;
+    let mut quote: Option<char> = None;
+    let mut is_bare = false;
+    while let Some(letter) = letters.next() {
+        match (letter, quote) {
+            ('\\', None | Some('"')) => match letters.next() {
+                None | Some('\n') => {}
+                Some(next) => {
+                    if quote.is_some() && !matches!(next, '"' | '\\' | '`' | '$') {
+                        value.push('\\');
+                    }
+                    value.push(next);
+                    (length, is_bare) = (value.len(), quote.is_none());
+                }
+            },
+            (letter, Some(open)) if letter == open => quote = None,
+            ('\n', None) => break,
+            ('"' | '\'', None) if !is_bare => quote = Some(letter),
+            (letter, None) if letter.is_ascii_whitespace() => {
+                if is_bare {
+                    value.push(letter);
+                }
+            }
+            (letter, _) => {
+                value.push(letter);
+                (length, is_bare) = (value.len(), quote.is_none());
+            }
+        }
+    }
+    value.truncate(length);
+    value
 }
 
 #[cfg(test)]
@@ -182,5 +266,20 @@ mod tests {
         assert_eq!(options.file, Some(PathBuf::from("/etc/own")));
         assert_eq!(value_of("SSHD_OPTS=\n", "SSHD_OPTS").as_deref(), Some(""));
         assert_eq!(value_of("OTHER=1\n", "SSHD_OPTS"), None);
+    }
+    #[test]
+    fn a_file_of_variables_is_read_as_systemd_reads_it() {
+        for (text, expected) in [
+            ("A=-o \\\nX=1 \\\n  -4 \nB=2\n", "-o X=1   -4"),
+            ("A=\"-o \\\nX=1\"\n", "-o X=1"),
+            ("A=\"x\ny\" 'z'\n", "x\nyz"),
+            ("A=x\"y\n", "x\"y"),
+            ("A=\"a\\$b\\c\"", "a$b\\c"),
+            ("  A = 1\nA=2 # x", "2 # x"),
+            ("#A=1\n;A=2\nA=\n", ""),
+            ("A\nA=1", "1"),
+        ] {
+            assert_eq!(value_of(text, "A").as_deref(), Some(expected), "{text}");
+        }
     }
 }
