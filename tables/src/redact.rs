@@ -40,15 +40,15 @@ const WORD: &str = r#"(?:"(?:[^"\\]|\\.)*"?|'[^']*'?|\\.|[^\s"'\\])+"#;
 
 /// A pattern of a secret, and what stays of it.
 static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
-    // A program, and an option of it whose argument is a secret; `joined` where that must follow without a blank.
+    // A program, and the first such option of it, whose argument is a secret; `joined` where that must follow without a blank.
     let option = |program: &str, option: &str, joined: bool| {
         let blanks = if joined { "" } else { r"\s*=?\s*" };
-        format!(r"(?-u:\b)((?:{program})\s(?:[^|;&\n]*?\s)?(?:{option}){blanks}){WORD}")
+        format!(r"(?-u:\b)((?:{program})\s(?:[^|;&\n]*?\s)??(?:{option}){blanks}){WORD}")
     };
     // The same for arguments that begin with a user, which stays.
     let pair = |program: &str, option: &str, between: &str| {
         format!(
-            r#"(?-u:\b)((?:{program})\s(?:[^|;&\n]*?\s)?(?:{option})\s*=?\s*["']?[^\s"'{between}]*{between})[^\s"']+"#
+            r#"(?-u:\b)((?:{program})\s(?:[^|;&\n]*?\s)??(?:{option})\s*=?\s*["']?[^\s"'{between}]*{between})[^\s"']+"#
         )
     };
     // A password behind a user, and a file but for `-n`, of htpasswd.
@@ -103,24 +103,25 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (option("curl", "--oauth2-bearer", false), "${1}[secret]"),
         (option("[a-z]*freerdp[0-9]*", "/p:|/gp:|/gateway-password:", true), "${1}[secret]"),
         (option("rdesktop", "-p", false), "${1}[secret]"),
-        (pair("curl", "-u|--user|-U|--proxy-user", ":"), "${1}[secret]"),
+        (pair("curl", "-u|--user", ":"), "${1}[secret]"),
+        (pair("curl", "-U|--proxy-user", ":"), "${1}[secret]"),
         (pair("smbclient|rpcclient|net|smbget", "-U|--user", "%"), "${1}[secret]"),
         (pair("lftp", "-u|--user", ","), "${1}[secret]"),
         (positional(r"-[A-Za-z]*n[A-Za-z]*", "[A-Za-z]", 1), "${1}[secret]"),
         (positional(r"-[A-Za-mo-z]*b[A-Za-mo-z]*", "[A-Za-mo-z]", 2), "${1}[secret]"),
         (
-            r#"(?-u:\b)(smbclient\s(?:[^|;&\n]*?\s)?["']?//[^\s"']+["']?[ \t]+)(?:"[^"\n]*"?|'[^'\n]*'?|[^\s"'|;&<>-]\S*)"#
+            r#"(?-u:\b)(smbclient\s(?:[^|;&\n]*?\s)??["']?//[^\s"']+["']?[ \t]+)(?:"[^"\n]*"?|'[^'\n]*'?|[^\s"'|;&<>-]\S*)"#
                 .to_owned(),
             "${1}[secret]",
         ),
         (
-            r#"(?-u:\b)((?:sqlplus|sqlldr|sqlcl|expdp|impdp|rman)\s(?:[^|;&\n]*?\s)?["']?[^\s"'/@=|;&<>.-][^\s"'/@]*/)[^\s"']+"#
+            r#"(?-u:\b)((?:sqlplus|sqlldr|sqlcl|expdp|impdp|rman)\s(?:[^|;&\n]*?\s)??["']?[^\s"'/@=|;&<>.-][^\s"'/@]*/)[^\s"']+"#
                 .to_owned(),
             "${1}[secret]",
         ),
         // Cookies, addresses that open what they name, what a script types
         (
-            r#"(?-u:\b)(curl\s(?:[^|;&\n]*?\s)?(?:-b|--cookie)[\s=]*)(?:"[^"\n]*=[^"\n]*"?|'[^'\n]*=[^'\n]*'?|[^\s"']*=[^\s"']+)"#
+            r#"(?-u:\b)(curl\s(?:[^|;&\n]*?\s)??(?:-b|--cookie)[\s=]*)(?:"[^"\n]*=[^"\n]*"?|'[^'\n]*=[^'\n]*'?|[^\s"']*=[^\s"']+)"#
                 .to_owned(),
             "${1}[secret]",
         ),

@@ -5,7 +5,7 @@ const X: &str = "Tr0ub4dor";
 
 #[test]
 fn every_pattern_compiles() {
-    assert_eq!(PATTERNS.len(), 43);
+    assert_eq!(PATTERNS.len(), 44);
 }
 
 #[test]
@@ -50,6 +50,10 @@ fn secrets_are_taken_out_and_the_rest_stays() {
         ("smbclient //h/s -U me%Tr0ub4dor", "smbclient //h/s -U me%[secret]"),
         ("AccountName=a;AccountKey=Tr0ub4dor==", "AccountName=a;AccountKey=[secret]"),
         ("dbPassword => 'Tr0ub4dor',", "dbPassword => '[secret]',"),
+        ("sshpass -p Tr0ub4dor ssh -p 22 u@h", "sshpass -p [secret] ssh -p 22 u@h"),
+        ("curl -u a:Tr0ub4dor -U b:Tr0ub4dor h", "curl -u a:[secret] -U b:[secret] h"),
+        ("smbclient //h/s Tr0ub4dor -c 'get //a b'", "smbclient //h/s [secret] -c 'get //a b'"),
+        ("sqlplus scott/Tr0ub4dor@db @/x a/b", "sqlplus scott/[secret] @/x a/b"),
         ("htpasswd -b /etc/f u Tr0ub4dor > /x", "htpasswd -b /etc/f u [secret] > /x"),
         ("htpasswd -c -bC 10 /etc/f u 'my Tr0ub4dor'", "htpasswd -c -bC 10 /etc/f u [secret]"),
         ("htpasswd -nbB u Tr0ub4dor > /x", "htpasswd -nbB u [secret] > /x"),
