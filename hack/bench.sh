@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Benchmarks: all, or the one that BENCH names, built with optimisation. RUNS, N, TIME, AGENTS,
-# MINUTES, X10, BEHIND, REQUESTS, SEED and KILLS are
-# passed on.
+# MINUTES, ROOTS, X10, BEHIND, REQUESTS, SEED and KILLS are passed on.
 # shellcheck source=hack/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"

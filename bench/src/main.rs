@@ -43,7 +43,11 @@ enum Bench {
     /// All checks of CIS Debian 12 and the inventory on a tree of 570,000 inodes, beside OpenSCAP and Lynis, and on this machine.
     Scan,
     /// Verdicts of the agent and of OpenSCAP on a fresh system and on changed copies of it; once, whatever RUNS says.
-    Agreement,
+    Agreement {
+        /// Only roots with this in their names, and the fresh system itself.
+        #[arg(long, env = "ROOTS", default_value = "")]
+        roots: String,
+    },
     /// A baseline of /usr and /etc, and a second look at them, beside AIDE.
     Integrity,
     /// New findings by way of the API, beside a binary COPY of the same rows; then the same report again.
@@ -102,7 +106,7 @@ async fn main() -> anyhow::Result<()> {
     match arguments.bench {
         Bench::Tenants { tenants } => tenants::run(arguments.runs, tenants).await,
         Bench::Scan => scan::run(arguments.runs),
-        Bench::Agreement => agreement::run(),
+        Bench::Agreement { roots } => agreement::run(&roots),
         Bench::Integrity => integrity::run(arguments.runs),
         Bench::Ingest => ingest::run(arguments.runs).await,
         Bench::Fleet { agents, minutes } => fleet::run(agents, minutes).await,

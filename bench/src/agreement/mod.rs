@@ -40,7 +40,8 @@ struct Places {
     hidden: PathBuf,
 }
 
-pub fn run() -> anyhow::Result<()> {
+/// Compares the verdicts on the fresh system and on the roots whose names contain `wanted`.
+pub fn run(wanted: &str) -> anyhow::Result<()> {
     let place = |name: &str| std::env::var_os(name).map(PathBuf::from).with_context(|| format!("{name} is not set"));
     let places = Places {
         agent: ::tests::harness::program("tenantra-agent")?,
@@ -54,12 +55,14 @@ pub fn run() -> anyhow::Result<()> {
     let as_installed = Copy::of(&places.root, &Mutation::none())?;
     total.add(AS_INSTALLED, places.compare(&as_installed.root(), &same)?);
     drop(as_installed);
-    for mutation in &mutations {
+    for mutation in mutations.iter().filter(|mutation| mutation.name.contains(wanted)) {
         let copy = Copy::of(&places.root, mutation)?;
         total.add(&mutation.name, places.compare(&copy.root(), &same)?);
     }
-    total.add(THIS_MACHINE, places.compare(Path::new("/"), &same)?);
-    total.print(mutations.len());
+    if THIS_MACHINE.contains(wanted) {
+        total.add(THIS_MACHINE, places.compare(Path::new("/"), &same)?);
+    }
+    total.print();
     Ok(())
 }
 
@@ -134,6 +137,7 @@ impl Places {
 /// All roots together.
 #[derive(Default)]
 struct Tally {
+    roots: usize,
     both_decide: usize,
     agree: usize,
     rules: BTreeSet<String>,
@@ -148,6 +152,7 @@ struct Tally {
 impl Tally {
     fn add(&mut self, name: &str, compared: Compared) {
         let mut differing = Vec::new();
+        self.roots += 1;
         for (rule, ours) in &compared.ours {
             let Some(theirs) = compared.theirs.get(rule) else { continue };
             self.both_decide += 1;
@@ -178,7 +183,7 @@ impl Tally {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts of some ten thousand")]
-    fn print(self, mutated: usize) {
+    fn print(self) {
         let mut unexplained = 0;
         let explained = Explained::of(EXPLAINED);
         for (rule, roots) in &self.differences {
@@ -197,7 +202,7 @@ impl Tally {
             ("agree_pct", 100.0 * self.agree as f64 / self.both_decide.max(1) as f64),
             ("compared", self.both_decide as f64),
             ("rules", self.rules.len() as f64),
-            ("roots", (mutated + 2) as f64),
+            ("roots", self.roots as f64),
             ("unexplained", f64::from(unexplained)),
             ("wall_s", self.wall_s.0),
         ]);
