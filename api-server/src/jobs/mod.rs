@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod dispatch;
 pub mod drift;
 pub mod leases;
+pub mod marked;
 pub mod marks;
 pub mod retention;
 pub mod rollups;
