@@ -13,15 +13,8 @@ use crate::{
     auth::{Allow, Scope, TenantTx, permission::ReadResults},
     compliance::{require, view::StandingView},
     error::{Error, Result},
-    http::query::Query,
+    http::{days, query::Query},
 };
-
-/// Days that a trend shows at most: a year.
-const MAX_DAYS: u16 = 366;
-
-const fn usual() -> u16 {
-    30
-}
 
 /// Which trend is wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -30,7 +23,7 @@ pub struct TrendFilter {
     /// Slug of a framework; without one, the tenant over all its frameworks, each check once.
     pub framework: Option<String>,
     /// Days back from today, in UTC.
-    #[serde(default = "usual")]
+    #[serde(default = "days::usual")]
     #[param(minimum = 1, maximum = 366, default = 30)]
     pub days: u16,
 }
@@ -99,9 +92,7 @@ pub struct InsightsView {
 impl TrendFilter {
     async fn read(&self, scope: &Scope, mut tenant: TenantTx<Read>) -> Result<BTreeMap<NaiveDate, Standing>> {
         require(scope)?;
-        if !(1..=MAX_DAYS).contains(&self.days) {
-            return Err(Error::BadRequest(format!("days lies between 1 and {MAX_DAYS}.")));
-        }
+        days::check(self.days)?;
         // The empty name is the tenant's own, which is asked for by naming none.
         if self.framework.as_deref() == Some("") {
             return Err(Error::BadRequest("Name a framework by its slug, or leave the parameter out.".to_owned()));
@@ -141,37 +132,27 @@ pub async fn insights(
 ) -> Result<Answer<InsightsView>> {
     let trend = filter.read(&scope, tenant).await?;
     let found = formulas::insights(&trend, Utc::now().date_naive(), filter.days);
-    let formulas::Insights {
-        from,
-        to,
-        score,
-        score_change,
-        coverage,
-        coverage_change,
-        open_failures,
-        net_change,
-        rose,
-        fell,
-        waived,
-        waived_change,
-        steepest,
-    } = found.ok_or(Error::NotFound("trend: nothing of it was measured yet"))?;
-    Ok(Answer(InsightsView {
-        framework: filter.framework,
-        from,
-        to,
-        score,
-        score_change,
-        coverage,
-        coverage_change,
-        open_failures,
-        net_change,
-        rose,
-        fell,
-        waived,
-        waived_change,
-        steepest: steepest.map(|most| SteepestView { day: most.day, change: most.change }),
-    }))
+    let found = found.ok_or(Error::NotFound("trend: nothing of it was measured yet"))?;
+    Ok(Answer(view(filter.framework, &found)))
+}
+
+fn view(framework: Option<String>, found: &formulas::Insights) -> InsightsView {
+    InsightsView {
+        framework,
+        from: found.from,
+        to: found.to,
+        score: found.score,
+        score_change: found.score_change,
+        coverage: found.coverage,
+        coverage_change: found.coverage_change,
+        open_failures: found.open_failures,
+        net_change: found.net_change,
+        rose: found.rose,
+        fell: found.fell,
+        waived: found.waived,
+        waived_change: found.waived_change,
+        steepest: found.steepest.map(|most| SteepestView { day: most.day, change: most.change }),
+    }
 }
 
 /// One entry for each of the last days, from the first that is known.

@@ -1,7 +1,9 @@
-//! What every route shares: bodies, pages, files, `ETags`, limits, headers, trace ids, and the router that puts them together.
+//! What every route shares: bodies, pages, days, files, `ETags`, limits, headers, trace ids, and the router that puts them
+//! together.
 
 pub mod body;
 pub mod csv;
+pub mod days;
 pub mod etag;
 pub mod limit;
 pub mod openapi;

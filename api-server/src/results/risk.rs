@@ -10,15 +10,16 @@ use uuid::Uuid;
 use crate::{
     auth::{Allow, Scope, TenantTx, permission::ReadResults},
     error::{Error, Result},
-    http::query::{Path, Query},
+    http::{
+        days,
+        query::{Path, Query},
+    },
     results::findings::AssetLabel,
     tenants::plan,
 };
 
 /// The most parts that an explanation lists.
 const MAX_PARTS: u32 = 100;
-/// The longest trend.
-const MAX_DAYS: u16 = 366;
 
 /// How much an asset matters, as its owner says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -196,13 +197,9 @@ pub struct TrendWanted {
     /// Of this asset instead of the tenant.
     pub asset_id: Option<Uuid>,
     /// Days, today among them; at most 366.
-    #[serde(default = "usual_days")]
+    #[serde(default = "days::usual")]
     #[param(minimum = 1, maximum = 366, default = 30)]
     pub days: u16,
-}
-
-const fn usual_days() -> u16 {
-    30
 }
 
 /// Shows the tenant's risk and which assets made it.
@@ -269,9 +266,7 @@ pub async fn trend(
     Query(wanted): Query<TrendWanted>,
     mut tenant: TenantTx<Read>,
 ) -> Result<Answer<Vec<RiskDay>>> {
-    if !(1..=MAX_DAYS).contains(&wanted.days) {
-        return Err(Error::BadRequest(format!("days lies between 1 and {MAX_DAYS}.")));
-    }
+    days::check(wanted.days)?;
     let subject = wanted.asset_id.map_or(Subject::Tenant, Subject::Asset);
     let days = risk::trend(&mut tenant.0, subject, wanted.days).await?;
     tenant.0.rollback().await?;
