@@ -14,12 +14,14 @@ use std::{
 
 use axum::{
     body::Body,
+    extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use futures::{StreamExt, stream};
-use http::{HeaderValue, header};
+use http::{HeaderValue, header, request::Parts};
+use serde::Serialize;
 use serde_json::{Value, json};
 use store::{
     Read, TenantTx, Write, audit,
@@ -29,7 +31,7 @@ use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
 use crate::{
-    auth::{Scope, identity::Identity},
+    auth::{Allow, Scope, roles::Permission},
     error::{Error, Result, chain},
     state::App,
 };
@@ -92,6 +94,26 @@ impl Drop for Place {
     }
 }
 
+/// Who asks for a file, and of which tenant; `P` allows it.
+#[derive(Debug)]
+pub struct Exporter<P> {
+    /// The program.
+    pub app: App,
+    /// The tenant.
+    pub scope: Scope,
+    allowed: Allow<P>,
+}
+
+impl<P: Permission> FromRequestParts<App> for Exporter<P> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let allowed = Allow::<P>::from_request_parts(parts, app).await?;
+        let scope = Scope::of(parts, app).await?;
+        Ok(Self { app: app.clone(), scope, allowed })
+    }
+}
+
 /// What is exported.
 #[derive(Debug)]
 pub struct What {
@@ -105,47 +127,57 @@ pub struct What {
     pub columns: &'static [Column],
 }
 
-/// Answers with a file. `open` begins to read, in a transaction of its own.
-///
-/// # Errors
-/// 429 where too many of the tenant's own exports run, 503 where too many of all do; what the audit log or `open` say.
-pub async fn respond<F>(app: &App, scope: &Scope, caller: &Identity, what: What, open: F) -> Result<Response>
-where
-    F: for<'tx> FnOnce(&'tx mut TenantTx<Read>) -> store::Result<Export<'tx>> + Send + 'static,
-{
-    let place = app.exports.enter(scope.tenant.id)?;
-    let What { name, subject, filter, columns } = what;
-    // Before the first row leaves: what is not on record does not happen.
-    let mut tx = app.db.tenant::<Write>(&scope.tenant).await?;
-    let entry = audit::Entry {
-        actor: format!("user:{}", caller.user_id),
-        action: format!("{name}.exported"),
-        subject,
-        details: json!({ "format": "csv", "filter": filter }),
-    };
-    audit::write(&mut tx, &entry).await?;
-    tx.commit().await?;
+impl What {
+    /// A list of the tenant itself, as it was asked for.
+    pub fn list(name: &'static str, filter: &impl Serialize, columns: &'static [Column]) -> Self {
+        Self { name, subject: String::new(), filter: json!(filter), columns }
+    }
+}
 
-    let tx = app.db.tenant::<Read>(&scope.tenant).await?;
-    let (sender, receiver) = mpsc::channel(WAITING);
-    // Its owner is the body: with the receiver gone, the task ends.
-    tokio::spawn(run(place, sender.clone(), produce(tx, columns, open, sender)));
-    let chunks = stream::unfold(Some(receiver), |receiver| async move {
-        let mut receiver = receiver?;
-        match receiver.recv().await {
-            Some(Part::Rows(bytes)) => Some((Ok(bytes), Some(receiver))),
-            Some(Part::End) => None,
-            None => Some((Err(io::Error::other("the export was cut off")), None)),
-        }
-    });
-    // Fused: what encodes a body asks once more after its end.
-    let mut response = Body::from_stream(chunks.fuse()).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    let disposition = format!("attachment; filename=\"{name}.csv\"");
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).map_err(Error::internal)?);
-    Ok(response)
+impl<P: Permission> Exporter<P> {
+    /// Answers with a file. `open` begins to read, in a transaction of its own.
+    ///
+    /// # Errors
+    /// 429 where too many of the tenant's own exports run, 503 where too many of all do; what the audit log or `open` say.
+    pub async fn respond<F>(self, what: What, open: F) -> Result<Response>
+    where
+        F: for<'tx> FnOnce(&'tx mut TenantTx<Read>) -> store::Result<Export<'tx>> + Send + 'static,
+    {
+        let Self { app, scope, allowed } = self;
+        let place = app.exports.enter(scope.tenant.id)?;
+        let What { name, subject, filter, columns } = what;
+        // Before the first row leaves: what is not on record does not happen.
+        let mut tx = app.db.tenant::<Write>(&scope.tenant).await?;
+        let entry = audit::Entry {
+            actor: format!("user:{}", allowed.identity.user_id),
+            action: format!("{name}.exported"),
+            subject,
+            details: json!({ "format": "csv", "filter": filter }),
+        };
+        audit::write(&mut tx, &entry).await?;
+        tx.commit().await?;
+
+        let tx = app.db.tenant::<Read>(&scope.tenant).await?;
+        let (sender, receiver) = mpsc::channel(WAITING);
+        // Its owner is the body: with the receiver gone, the task ends.
+        tokio::spawn(run(place, sender.clone(), produce(tx, columns, open, sender)));
+        let chunks = stream::unfold(Some(receiver), |receiver| async move {
+            let mut receiver = receiver?;
+            match receiver.recv().await {
+                Some(Part::Rows(bytes)) => Some((Ok(bytes), Some(receiver))),
+                Some(Part::End) => None,
+                None => Some((Err(io::Error::other("the export was cut off")), None)),
+            }
+        });
+        // Fused: what encodes a body asks once more after its end.
+        let mut response = Body::from_stream(chunks.fuse()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        let disposition = format!("attachment; filename=\"{name}.csv\"");
+        headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).map_err(Error::internal)?);
+        Ok(response)
+    }
 }
 
 /// What the task tells the body. A body that hears no end was cut off.

@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     http::{
         body::Json,
-        csv,
+        csv::{Exporter, What},
         page::{List, Listing, Part},
         query::{Path, Query},
     },
@@ -171,15 +171,10 @@ pub async fn list(
     get, path = "/assets/export.csv", tag = "results", params(AssetFilter),
     responses((status = 200, body = String, content_type = "text/csv"))
 )]
-pub async fn export(
-    allowed: Allow<ReadResults>,
-    scope: Scope,
-    State(app): State<App>,
-    Query(filter): Query<AssetFilter>,
-) -> Result<Response> {
-    let (said, sort) = (json!(filter), filter.sort()?);
-    let what = csv::What { name: "assets", subject: String::new(), filter: said, columns: assets::EXPORTED };
-    csv::respond(&app, &scope, &allowed.identity, what, move |tx| assets::export(tx, filter.q.as_deref(), sort)).await
+pub async fn export(exporter: Exporter<ReadResults>, Query(filter): Query<AssetFilter>) -> Result<Response> {
+    let what = What::list("assets", &filter, assets::EXPORTED);
+    let sort = filter.sort()?;
+    exporter.respond(what, move |tx| assets::export(tx, filter.q.as_deref(), sort)).await
 }
 
 /// Shows one asset with its score.

@@ -1,24 +1,23 @@
 //! `/v1/drift`: what changed on assets, how unusual that is, and in words. The newest first; silenced drift is in the list, with
 //! who silenced it.
 
-use axum::{Json as Answer, extract::State, response::Response};
+use axum::{Json as Answer, response::Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::{Read, drift};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    auth::{Allow, Scope, TenantTx, permission::ReadResults},
+    auth::{Allow, TenantTx, permission::ReadResults},
     error::{Error, Result},
     http::{
-        csv,
+        csv::{Exporter, What},
         page::{List, Listing, Part},
         query::{Path, Query},
     },
     results::findings::AssetLabel,
-    state::App,
 };
 
 /// What kind of thing changed.
@@ -166,16 +165,10 @@ pub async fn list(
     get, path = "/drift/export.csv", tag = "results", params(DriftFilter),
     responses((status = 200, body = String, content_type = "text/csv"))
 )]
-pub async fn export(
-    allowed: Allow<ReadResults>,
-    scope: Scope,
-    State(app): State<App>,
-    Query(filter): Query<DriftFilter>,
-) -> Result<Response> {
-    let said = json!(filter);
+pub async fn export(exporter: Exporter<ReadResults>, Query(filter): Query<DriftFilter>) -> Result<Response> {
+    let what = What::list("drift", &filter, drift::EXPORTED);
     let filter = filter.of_store()?;
-    let what = csv::What { name: "drift", subject: String::new(), filter: said, columns: drift::EXPORTED };
-    csv::respond(&app, &scope, &allowed.identity, what, move |tx| drift::export(tx, &filter)).await
+    exporter.respond(what, move |tx| drift::export(tx, &filter)).await
 }
 
 /// Shows one drift.

@@ -1,6 +1,6 @@
 //! `/v1/assets/{id}/facts` and `/timeline`: what modules keep of an asset, and what changed on it.
 
-use axum::{Json as Answer, extract::State, response::Response};
+use axum::{Json as Answer, response::Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,14 +9,13 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    auth::{Allow, Scope, TenantTx, permission::ReadResults},
+    auth::{Allow, TenantTx, permission::ReadResults},
     error::{Error, Result},
     http::{
-        csv,
+        csv::{Exporter, What},
         page::{List, Listing, Part},
         query::{Path, Query},
     },
-    state::App,
 };
 
 /// A fact that a module keeps.
@@ -95,18 +94,16 @@ pub async fn list(
     responses((status = 200, body = String, content_type = "text/csv"))
 )]
 pub async fn export(
-    allowed: Allow<ReadResults>,
-    scope: Scope,
-    State(app): State<App>,
+    exporter: Exporter<ReadResults>,
     Path(id): Path<Uuid>,
     Query(filter): Query<FactFilter>,
 ) -> Result<Response> {
-    let mut tx = app.db.tenant::<Read>(&scope.tenant).await?;
+    let mut tx = exporter.app.db.tenant::<Read>(&exporter.scope.tenant).await?;
     let asset = assets::get(&mut tx, id).await?;
     tx.rollback().await?;
     asset.ok_or(Error::NotFound("asset"))?;
-    let what = csv::What { name: "facts", subject: id.to_string(), filter: json!(filter), columns: facts::EXPORTED };
-    csv::respond(&app, &scope, &allowed.identity, what, move |tx| facts::export(tx, id, filter.table.as_deref())).await
+    let what = What { name: "facts", subject: id.to_string(), filter: json!(filter), columns: facts::EXPORTED };
+    exporter.respond(what, move |tx| facts::export(tx, id, filter.table.as_deref())).await
 }
 
 /// Lists what changed on one asset, newest first.

@@ -3,24 +3,22 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json as Answer, extract::State, response::Response};
+use axum::{Json as Answer, response::Response};
 use catalog::Severity;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use store::{Read, findings};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    auth::{Allow, Scope, TenantTx, permission::ReadResults},
+    auth::{Allow, TenantTx, permission::ReadResults},
     error::{Error, Result},
     http::{
-        csv,
+        csv::{Exporter, What},
         page::{List, Listing, Part},
         query::{Path, Query},
     },
-    state::App,
 };
 
 /// A finding.
@@ -189,17 +187,12 @@ pub async fn list(
     get, path = "/findings/export.csv", tag = "results", params(FindingFilter),
     responses((status = 200, body = String, content_type = "text/csv"))
 )]
-pub async fn export(
-    allowed: Allow<ReadResults>,
-    scope: Scope,
-    State(app): State<App>,
-    Query(filter): Query<FindingFilter>,
-) -> Result<Response> {
-    let (said, is_sorted) = (json!(filter), filter.sort.is_some());
+pub async fn export(exporter: Exporter<ReadResults>, Query(filter): Query<FindingFilter>) -> Result<Response> {
+    let what = What::list("findings", &filter, findings::EXPORTED);
+    let is_sorted = filter.sort.is_some();
     let (filter, sort) = filter.of_store()?;
     let sort = is_sorted.then_some(sort);
-    let what = csv::What { name: "findings", subject: String::new(), filter: said, columns: findings::EXPORTED };
-    csv::respond(&app, &scope, &allowed.identity, what, move |tx| findings::export(tx, &filter, sort)).await
+    exporter.respond(what, move |tx| findings::export(tx, &filter, sort)).await
 }
 
 /// Shows one finding.

@@ -1,23 +1,22 @@
 //! `/v1/runs`: what was executed where, and how it ended.
 
-use axum::{Json as Answer, extract::State, response::Response};
+use axum::{Json as Answer, response::Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::{Read, runs};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    auth::{Allow, Scope, TenantTx, permission::ReadResults},
+    auth::{Allow, TenantTx, permission::ReadResults},
     error::{Error, Result},
     http::{
-        csv,
+        csv::{Exporter, What},
         page::{List, Listing, Part},
         query::{Path, Query},
     },
     results::{findings::AssetLabel, overview::VerdictCounts},
-    state::App,
 };
 
 /// A run.
@@ -142,16 +141,10 @@ pub async fn list(
     get, path = "/runs/export.csv", tag = "results", params(RunFilter),
     responses((status = 200, body = String, content_type = "text/csv"))
 )]
-pub async fn export(
-    allowed: Allow<ReadResults>,
-    scope: Scope,
-    State(app): State<App>,
-    Query(filter): Query<RunFilter>,
-) -> Result<Response> {
-    let said = json!(filter);
+pub async fn export(exporter: Exporter<ReadResults>, Query(filter): Query<RunFilter>) -> Result<Response> {
+    let what = What::list("runs", &filter, runs::EXPORTED);
     let filter = filter.of_store();
-    let what = csv::What { name: "runs", subject: String::new(), filter: said, columns: runs::EXPORTED };
-    csv::respond(&app, &scope, &allowed.identity, what, move |tx| runs::export(tx, &filter)).await
+    exporter.respond(what, move |tx| runs::export(tx, &filter)).await
 }
 
 /// Shows one run.
