@@ -1,11 +1,11 @@
 //! `/v1/compliance/frameworks/{id}/controls/{control}/evidence`: the rows that make a control fail, whether waived or not.
 
 use axum::Json as Answer;
-use store::{Read, findings};
+use store::findings;
 
 use crate::{
-    auth::{Allow, Scope, TenantTx, permission::ReadResults},
-    compliance::{frameworks::ControlPath, require},
+    auth::{Allow, permission::ReadResults},
+    compliance::{Scored, frameworks::ControlPath},
     error::Result,
     http::{
         page::{List, Listing, Part},
@@ -22,14 +22,12 @@ use crate::{
 )]
 pub async fn list(
     _: Allow<ReadResults>,
-    scope: Scope,
     Path(ControlPath { id, control }): Path<ControlPath>,
     part: Part,
-    mut tenant: TenantTx<Read>,
+    mut tenant: Scored,
 ) -> Result<Answer<Listing<FindingView>>> {
-    require(&scope)?;
-    let list = List::new(tenant.0.tenant(), "evidence", &(&id, &control));
-    let rows = findings::of_control(&mut tenant.0, &id, &control, &part.start(&list)?).await?;
-    tenant.0.rollback().await?;
+    let list = List::new(tenant.tx.tenant(), "evidence", &(&id, &control));
+    let rows = findings::of_control(&mut tenant.tx, &id, &control, &part.start(&list)?).await?;
+    tenant.tx.rollback().await?;
     Ok(Answer(part.of(&list, rows, view)?))
 }

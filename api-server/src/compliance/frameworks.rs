@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     auth::{Allow, Scope, TenantTx, permission::ReadResults},
     compliance::{
-        require,
+        Scored,
         view::{ControlCounts, ControlStatus, StandingView},
     },
     error::{Error, Result},
@@ -64,17 +64,11 @@ fn view(scope: &Scope, row: FrameworkStanding) -> FrameworkView {
     get, path = "/compliance/frameworks", tag = "compliance", params(Page),
     responses((status = 200, body = Paged<FrameworkView>))
 )]
-pub async fn list(
-    _: Allow<ReadResults>,
-    scope: Scope,
-    page: Page,
-    mut tenant: TenantTx<Read>,
-) -> Result<Answer<Paged<FrameworkView>>> {
-    require(&scope)?;
-    let standings = compliance::standings(&mut tenant.0).await?;
-    tenant.0.rollback().await?;
+pub async fn list(_: Allow<ReadResults>, page: Page, mut tenant: Scored) -> Result<Answer<Paged<FrameworkView>>> {
+    let standings = compliance::standings(&mut tenant.tx).await?;
+    tenant.tx.rollback().await?;
     let mut frameworks: Vec<FrameworkView> =
-        standings.frameworks.into_iter().map(|framework| view(&scope, framework)).collect();
+        standings.frameworks.into_iter().map(|framework| view(&tenant.scope, framework)).collect();
     frameworks.sort_by_key(|framework| !framework.selected);
     Ok(Answer(page.slice(frameworks)))
 }
@@ -84,17 +78,11 @@ pub async fn list(
     get, path = "/compliance/frameworks/{id}", tag = "compliance", params(("id" = String, Path)),
     responses((status = 200, body = FrameworkView))
 )]
-pub async fn get(
-    _: Allow<ReadResults>,
-    scope: Scope,
-    Path(id): Path<String>,
-    mut tenant: TenantTx<Read>,
-) -> Result<Answer<FrameworkView>> {
-    require(&scope)?;
-    let standings = compliance::standings(&mut tenant.0).await?;
-    tenant.0.rollback().await?;
+pub async fn get(_: Allow<ReadResults>, Path(id): Path<String>, mut tenant: Scored) -> Result<Answer<FrameworkView>> {
+    let standings = compliance::standings(&mut tenant.tx).await?;
+    tenant.tx.rollback().await?;
     let found = standings.frameworks.into_iter().find(|framework| framework.framework == id);
-    Ok(Answer(view(&scope, found.ok_or(Error::NotFound("framework"))?)))
+    Ok(Answer(view(&tenant.scope, found.ok_or(Error::NotFound("framework"))?)))
 }
 
 /// A control over all assets.
@@ -127,17 +115,15 @@ pub struct ControlFilter {
 )]
 pub async fn coverage(
     _: Allow<ReadResults>,
-    scope: Scope,
     Path(id): Path<String>,
     Query(filter): Query<ControlFilter>,
     part: Part,
-    mut tenant: TenantTx<Read>,
+    mut tenant: Scored,
 ) -> Result<Answer<Listing<ControlView>>> {
-    require(&scope)?;
-    let list = List::new(tenant.0.tenant(), "controls", &(&id, filter.status));
+    let list = List::new(tenant.tx.tenant(), "controls", &(&id, filter.status));
     let status = filter.status.map(Into::into);
-    let rows = compliance::controls(&mut tenant.0, &id, status, &part.start(&list)?).await?;
-    tenant.0.rollback().await?;
+    let rows = compliance::controls(&mut tenant.tx, &id, status, &part.start(&list)?).await?;
+    tenant.tx.rollback().await?;
     let answer = part.of(&list, rows, |row| ControlView {
         status: row.standing.controls.status().into(),
         id: row.control,
@@ -164,15 +150,13 @@ pub struct AssetStandingView {
 )]
 pub async fn assets(
     _: Allow<ReadResults>,
-    scope: Scope,
     Path(id): Path<String>,
     part: Part,
-    mut tenant: TenantTx<Read>,
+    mut tenant: Scored,
 ) -> Result<Answer<Listing<AssetStandingView>>> {
-    require(&scope)?;
-    let list = List::new(tenant.0.tenant(), "framework_on_assets", &id);
-    let rows = compliance::framework_on_assets(&mut tenant.0, &id, &part.start(&list)?).await?;
-    tenant.0.rollback().await?;
+    let list = List::new(tenant.tx.tenant(), "framework_on_assets", &id);
+    let rows = compliance::framework_on_assets(&mut tenant.tx, &id, &part.start(&list)?).await?;
+    tenant.tx.rollback().await?;
     let answer = part.of(&list, rows, |row| AssetStandingView {
         asset: AssetLabel { id: row.asset_id, name: row.name },
         standing: row.standing.into(),
@@ -220,15 +204,13 @@ pub struct ControlPath {
 )]
 pub async fn checks(
     _: Allow<ReadResults>,
-    scope: Scope,
     Path(ControlPath { id, control }): Path<ControlPath>,
     part: Part,
-    mut tenant: TenantTx<Read>,
+    mut tenant: Scored,
 ) -> Result<Answer<Listing<CheckStandingView>>> {
-    require(&scope)?;
-    let list = List::new(tenant.0.tenant(), "checks_of_control", &(&id, &control));
-    let rows = compliance::checks(&mut tenant.0, &id, &control, &part.start(&list)?).await?;
-    tenant.0.rollback().await?;
+    let list = List::new(tenant.tx.tenant(), "checks_of_control", &(&id, &control));
+    let rows = compliance::checks(&mut tenant.tx, &id, &control, &part.start(&list)?).await?;
+    tenant.tx.rollback().await?;
     let answer = part.of(&list, rows, |row| CheckStandingView {
         module: row.module,
         check: row.check_id,
@@ -367,16 +349,14 @@ pub struct GroupView {
 )]
 pub async fn group(
     _: Allow<ReadResults>,
-    scope: Scope,
     Query(GroupFilter { key, value }): Query<GroupFilter>,
-    mut tenant: TenantTx<Read>,
+    mut tenant: Scored,
 ) -> Result<Answer<GroupView>> {
-    require(&scope)?;
     if key.is_empty() || key.len() > MAX_LABEL || value.len() > MAX_LABEL {
         return Err(Error::BadRequest(format!("Name a label: key in 1 to {MAX_LABEL} bytes, value in {MAX_LABEL}.")));
     }
-    let (assets, rows) = compliance::group(&mut tenant.0, &key, &value).await?;
-    tenant.0.rollback().await?;
+    let (assets, rows) = compliance::group(&mut tenant.tx, &key, &value).await?;
+    tenant.tx.rollback().await?;
     let frameworks = rows
         .into_iter()
         .map(|row| GroupFrameworkView { framework: row.framework, standing: row.standing.into() })

@@ -8,10 +8,13 @@ pub mod trend;
 pub mod view;
 pub mod waivers;
 
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use store::Read;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    auth::Scope,
+    auth::{Scope, TenantTx},
     error::{Error, Result},
     state::App,
     tenants::plan::{self, Feature},
@@ -46,4 +49,24 @@ pub fn require(scope: &Scope) -> Result<()> {
     }
     let feature = Feature::ComplianceScore.key();
     Err(Error::FeatureNotInPlan { plan: plan::name(spec.plan).to_owned(), feature })
+}
+
+/// The tenant of the request, whose plan has the compliance score, and the transaction in which it is read.
+#[derive(Debug)]
+pub struct Scored {
+    /// The tenant.
+    pub scope: Scope,
+    /// The transaction.
+    pub tx: store::TenantTx<Read>,
+}
+
+impl FromRequestParts<App> for Scored {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let scope = Scope::of(parts, app).await?;
+        require(&scope)?;
+        let TenantTx(tx) = TenantTx::<Read>::from_request_parts(parts, app).await?;
+        Ok(Self { scope, tx })
+    }
 }

@@ -6,12 +6,12 @@ use analysis::compliance::{self as formulas, Standing};
 use axum::Json as Answer;
 use chrono::{Days, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
-use store::{Read, compliance};
+use store::compliance;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::{Allow, Scope, TenantTx, permission::ReadResults},
-    compliance::{require, view::StandingView},
+    auth::{Allow, permission::ReadResults},
+    compliance::{Scored, view::StandingView},
     error::{Error, Result},
     http::{days, query::Query},
 };
@@ -90,15 +90,14 @@ pub struct InsightsView {
 }
 
 impl TrendFilter {
-    async fn read(&self, scope: &Scope, mut tenant: TenantTx<Read>) -> Result<BTreeMap<NaiveDate, Standing>> {
-        require(scope)?;
+    async fn read(&self, mut tenant: Scored) -> Result<BTreeMap<NaiveDate, Standing>> {
         days::check(self.days)?;
         // The empty name is the tenant's own, which is asked for by naming none.
         if self.framework.as_deref() == Some("") {
             return Err(Error::BadRequest("Name a framework by its slug, or leave the parameter out.".to_owned()));
         }
-        let trend = compliance::trend(&mut tenant.0, self.framework.as_deref(), self.days).await?;
-        tenant.0.rollback().await?;
+        let trend = compliance::trend(&mut tenant.tx, self.framework.as_deref(), self.days).await?;
+        tenant.tx.rollback().await?;
         Ok(trend)
     }
 }
@@ -110,11 +109,10 @@ impl TrendFilter {
 )]
 pub async fn trend(
     _: Allow<ReadResults>,
-    scope: Scope,
     Query(filter): Query<TrendFilter>,
-    tenant: TenantTx<Read>,
+    tenant: Scored,
 ) -> Result<Answer<TrendView>> {
-    let trend = filter.read(&scope, tenant).await?;
+    let trend = filter.read(tenant).await?;
     let days = each_day(&trend, Utc::now().date_naive(), filter.days);
     Ok(Answer(TrendView { framework: filter.framework, days }))
 }
@@ -126,11 +124,10 @@ pub async fn trend(
 )]
 pub async fn insights(
     _: Allow<ReadResults>,
-    scope: Scope,
     Query(filter): Query<TrendFilter>,
-    tenant: TenantTx<Read>,
+    tenant: Scored,
 ) -> Result<Answer<InsightsView>> {
-    let trend = filter.read(&scope, tenant).await?;
+    let trend = filter.read(tenant).await?;
     let found = formulas::insights(&trend, Utc::now().date_naive(), filter.days);
     let found = found.ok_or(Error::NotFound("trend: nothing of it was measured yet"))?;
     Ok(Answer(view(filter.framework, &found)))
