@@ -5,6 +5,7 @@
 mod audit;
 mod credentials;
 mod drift;
+mod fleet;
 mod ingest;
 mod installation;
 mod isolation;
@@ -21,3 +22,4 @@ mod standings;
 mod together;
 mod transactions;
 mod verify;
+mod waivers;
