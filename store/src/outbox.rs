@@ -23,7 +23,7 @@ use crate::tx::{PlatformTx, TenantTx, Write};
 
 pub use upkeep::{DeadLetter, backlog, dead, revive, sweep};
 
-/// How often an event is tried, waiting twice as long each time: for 17 minutes in all.
+/// How often an event is tried, waiting twice as long each time: for eight and a half minutes in all.
 pub const MAX_ATTEMPTS: i32 = 10;
 
 /// An event to leave. It holds identifiers and counts, not customer data.
