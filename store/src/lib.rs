@@ -28,6 +28,7 @@ pub mod jobs;
 pub mod migrate;
 pub mod modules;
 mod names;
+mod newest;
 pub mod notify;
 pub mod outbox;
 pub mod overview;

@@ -10,11 +10,9 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::export::{Column, Export, Kind};
-use crate::page::{Listed, Seen, Start, Total};
+use crate::newest::{self, Newest};
+use crate::page::{Listed, Seen, Start};
 use crate::tx::{Mode, Read, TenantTx, Write};
-
-/// Runs that are looked at for one part of a list.
-const WINDOW: i64 = 10_000;
 
 /// A run as people see it.
 #[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
@@ -163,6 +161,16 @@ macro_rules! columns {
     };
 }
 
+const NEWEST: Newest = Newest {
+    table: "runs",
+    alias: "r",
+    id: "run_id",
+    at: "received_at",
+    compared: "r.module, r.status",
+    columns: columns!(),
+    limit: 5,
+};
+
 /// What an index finds, as conditions on `r`: $1 asset, $3 time and $4 id of the place.
 fn found(filter: &RunFilter, place: Option<&Place>) -> String {
     let mut conditions = vec!["true".to_owned()];
@@ -188,7 +196,7 @@ fn compared(filter: &RunFilter) -> String {
     if let Some(status) = filter.status.filter(|status| !status.is_indexed()) {
         conditions.push(format!("r.status = '{}'", status.as_str()));
     }
-    if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") }
+    if conditions.is_empty() { newest::EVERY.to_owned() } else { conditions.join(" AND ") }
 }
 
 /// The tenant's runs, newest first: two statements.
@@ -197,34 +205,8 @@ pub async fn list<M: Mode>(
     filter: &RunFilter,
     start: &Start<Place>,
 ) -> Result<Listed<Run, Place>> {
-    let place = start.place();
-    let (compared, newest) = (compared(filter), "ORDER BY r.received_at DESC, r.run_id");
-    let is_search = compared != "true";
-    let keys = if is_search {
-        format!(
-            "SELECT r.* FROM (SELECT r.run_id, r.received_at, ({compared}) AS is_match,
-                 row_number() OVER ({newest}) = {WINDOW} AS is_horizon
-                 FROM (SELECT r.run_id, r.received_at, r.module, r.status FROM runs r WHERE {} {newest} LIMIT {WINDOW}) r) r
-             WHERE r.is_match OR r.is_horizon {newest} LIMIT $5 + $6 + 1",
-            found(filter, place)
-        )
-    } else {
-        format!(
-            "SELECT r.run_id, true AS is_match, false AS is_horizon FROM runs r WHERE {} {newest} LIMIT $5 OFFSET $6",
-            found(filter, place)
-        )
-    };
-    let statement = format!(
-        concat!(
-            "SELECT ",
-            columns!(),
-            ", k.is_match, k.is_horizon FROM ({keys}) k JOIN runs r ON r.run_id = k.run_id ",
-            "JOIN assets a ON a.asset_id = r.asset_id {newest}"
-        ),
-        keys = keys,
-        newest = newest
-    );
-    let rows: Vec<Seen<Run>> = sqlx::query_as(AssertSqlSafe(statement))
+    let (place, compared) = (start.place(), compared(filter));
+    let rows: Vec<Seen<Run>> = sqlx::query_as(AssertSqlSafe(NEWEST.part(&found(filter, place), &compared)))
         .persistent(false)
         .bind(filter.asset_id)
         .bind(&filter.module)
@@ -234,26 +216,14 @@ pub async fn list<M: Mode>(
         .bind(start.offset())
         .fetch_all(tx.connection()?)
         .await?;
-    let bound = if is_search { WINDOW } else { Total::BOUND };
-    let statement = format!(
-        "SELECT count(*) FILTER (WHERE {compared}), count(*)
-         FROM (SELECT r.module, r.status FROM runs r WHERE {} {newest} LIMIT {}) r",
-        found(filter, None),
-        bound + 1
-    );
-    let (count, seen): (i64, i64) = sqlx::query_as(AssertSqlSafe(statement))
+    let counted: (i64, i64) = sqlx::query_as(AssertSqlSafe(NEWEST.count(&found(filter, None), &compared)))
         .persistent(false)
         .bind(filter.asset_id)
         .bind(&filter.module)
         .fetch_one(tx.connection()?)
         .await?;
-    let total = Total { count: count.min(bound), is_exact: seen <= bound };
     let place = |run: &Run| Place { received_at: run.received_at, run_id: run.run_id };
-    if is_search {
-        Ok(Listed::of_search(rows, start, total, place))
-    } else {
-        Ok(Listed::of(rows.into_iter().map(|row| row.row).collect(), start, total, place))
-    }
+    Ok(newest::listed(rows, &compared, start, counted, place))
 }
 
 /// One run.

@@ -24,11 +24,9 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::export::{self, Column, Export};
-use crate::page::{Listed, Seen, Start, Total};
+use crate::newest::{self, Newest};
+use crate::page::{Listed, Seen, Start};
 use crate::tx::{Mode, Read, TenantTx};
-
-/// Drifts that are looked at for one part of a list.
-const WINDOW: i64 = 10_000;
 
 /// A drift as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
@@ -102,6 +100,16 @@ macro_rules! columns {
     };
 }
 
+const NEWEST: Newest = Newest {
+    table: "drifts",
+    alias: "d",
+    id: "drift_id",
+    at: "found_at",
+    compared: "d.kind, d.rarity, d.silenced_by",
+    columns: columns!(),
+    limit: 7,
+};
+
 impl DriftFilter {
     /// What an index finds, as conditions on `d`: $1 asset, $2 since, $3 time and $4 id of the place.
     fn found(&self, place: Option<&Place>) -> String {
@@ -132,7 +140,7 @@ impl DriftFilter {
             Some(false) => conditions.push("d.silenced_by IS NULL"),
             None => {}
         }
-        if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") }
+        if conditions.is_empty() { newest::EVERY.to_owned() } else { conditions.join(" AND ") }
     }
 
     fn kind_name(&self) -> Option<&'static str> {
@@ -150,34 +158,8 @@ pub async fn list<M: Mode>(
     filter: &DriftFilter,
     start: &Start<Place>,
 ) -> Result<Listed<StoredDrift, Place>> {
-    let place = start.place();
-    let (compared, newest) = (filter.compared(), "ORDER BY d.found_at DESC, d.drift_id");
-    let is_search = compared != "true";
-    let found = filter.found(place);
-    let keys = if is_search {
-        format!(
-            "SELECT d.* FROM (SELECT d.drift_id, d.found_at, ({compared}) AS is_match,
-                 row_number() OVER ({newest}) = {WINDOW} AS is_horizon
-                 FROM (SELECT d.drift_id, d.found_at, d.kind, d.rarity, d.silenced_by FROM drifts d WHERE {found}
-                     {newest} LIMIT {WINDOW}) d) d
-             WHERE d.is_match OR d.is_horizon {newest} LIMIT $7 + $8 + 1"
-        )
-    } else {
-        format!(
-            "SELECT d.drift_id, true AS is_match, false AS is_horizon FROM drifts d WHERE {found} {newest} LIMIT $7 OFFSET $8"
-        )
-    };
-    let statement = format!(
-        concat!(
-            "SELECT ",
-            columns!(),
-            ", k.is_match, k.is_horizon FROM ({keys}) k JOIN drifts d ON d.drift_id = k.drift_id ",
-            "JOIN assets a ON a.asset_id = d.asset_id {newest}"
-        ),
-        keys = keys,
-        newest = newest
-    );
-    let rows: Vec<Seen<StoredDrift>> = sqlx::query_as(AssertSqlSafe(statement))
+    let (place, compared) = (start.place(), filter.compared());
+    let rows: Vec<Seen<StoredDrift>> = sqlx::query_as(AssertSqlSafe(NEWEST.part(&filter.found(place), &compared)))
         .persistent(false)
         .bind(filter.asset_id)
         .bind(filter.since)
@@ -189,14 +171,7 @@ pub async fn list<M: Mode>(
         .bind(start.offset())
         .fetch_all(tx.connection()?)
         .await?;
-    let bound = if is_search { WINDOW } else { Total::BOUND };
-    let statement = format!(
-        "SELECT count(*) FILTER (WHERE {compared}), count(*)
-         FROM (SELECT d.kind, d.rarity, d.silenced_by FROM drifts d WHERE {} {newest} LIMIT {}) d",
-        filter.found(None),
-        bound + 1
-    );
-    let (count, seen): (i64, i64) = sqlx::query_as(AssertSqlSafe(statement))
+    let counted: (i64, i64) = sqlx::query_as(AssertSqlSafe(NEWEST.count(&filter.found(None), &compared)))
         .persistent(false)
         .bind(filter.asset_id)
         .bind(filter.since)
@@ -206,12 +181,7 @@ pub async fn list<M: Mode>(
         .bind(filter.rarity())
         .fetch_one(tx.connection()?)
         .await?;
-    let total = Total { count: count.min(bound), is_exact: seen <= bound };
-    if is_search {
-        Ok(Listed::of_search(rows, start, total, Place::of))
-    } else {
-        Ok(Listed::of(rows.into_iter().map(|row| row.row).collect(), start, total, Place::of))
-    }
+    Ok(newest::listed(rows, &compared, start, counted, Place::of))
 }
 
 /// One drift.
