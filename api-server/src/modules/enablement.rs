@@ -1,15 +1,7 @@
 //! Which modules a tenant has is said by its resource, `spec.modules`; a switch here writes it there.
 
-use crds::{
-    names::{ANNOTATION_CHANGED_BY, API as FIELD_MANAGER},
-    tenant::{Modules, Tenant},
-};
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
+use crds::tenant::Modules;
 use serde_json::json;
-use std::time::Duration;
 use store::{Write, audit};
 use uuid::Uuid;
 
@@ -20,13 +12,9 @@ use crate::{
     tenants::{
         gitops,
         plan::{self, Feature},
+        spec::{self, Change},
     },
 };
-
-/// One call to an API server that is next door.
-const LIMIT: Duration = Duration::from_secs(10);
-/// Somebody else may write the same tenant at the same moment.
-const ATTEMPTS: u32 = 4;
 
 /// Switches a module on or off for the tenant; what is so already is left alone. `if_match` is the tenant's version that
 /// the caller has seen.
@@ -44,45 +32,28 @@ pub async fn set(
 ) -> Result<()> {
     let snapshot = app.modules.snapshot()?;
     let module = snapshot.newest(slug).ok_or(Error::NotFound("module"))?;
-    let name = scope.tenant.slug.as_str();
-    let api: Api<Tenant> = Api::all(app.kube.clone());
-    for attempt in 1.. {
-        let tenant = limited(api.get(name)).await?;
-        let version = tenant.resource_version();
-        if if_match.is_some() && if_match != version.as_deref() {
-            return Err(Error::PreconditionFailed("tenant"));
-        }
+    let written = spec::write(app, scope, if_match, actor, |tenant| {
         if !plan::has(&tenant.spec, Feature::ModuleControl) {
             let feature = Feature::ModuleControl.key();
             return Err(Error::FeatureNotInPlan { plan: plan::name(tenant.spec.plan).to_owned(), feature });
         }
-        if let Some(manager) = gitops::manager(&tenant) {
-            return Err(Error::ManagedByGitops { kind: "Tenant", name: name.to_owned(), manager });
-        }
+        gitops::check(tenant)?;
         if plan::is_module_enabled(&tenant.spec, module) == enabled {
-            return Ok(());
+            return Ok(None);
         }
         let chosen = choose(tenant.spec.modules.clone().unwrap_or_default(), slug, enabled, |chosen| {
             let mut spec = tenant.spec.clone();
             spec.modules = Some(chosen.clone());
             plan::is_module_enabled(&spec, module)
         })?;
-        let patch = json!({
-            "metadata": { "resourceVersion": version, "annotations": { ANNOTATION_CHANGED_BY: actor } },
-            "spec": { "modules": { "enable": chosen.enable, "disable": chosen.disable } },
-        });
-        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        match limited(api.patch(name, &parameters, &Patch::Merge(&patch))).await {
-            Ok(written) => {
-                app.tenants.wait_for(name, written.resource_version().as_deref()).await;
-                return note(app, scope, slug, enabled, actor).await;
-            }
-            Err(Error::Kubernetes(kube::Error::Api(refusal)))
-                if refusal.code == 409 && if_match.is_none() && attempt < ATTEMPTS => {}
-            Err(error) => return Err(error),
-        }
+        let spec = json!({ "modules": { "enable": chosen.enable, "disable": chosen.disable } });
+        Ok(Some(Change { spec, outcome: () }))
+    })
+    .await?;
+    match written {
+        Some(()) => note(app, scope, slug, enabled, actor).await,
+        None => Ok(()),
     }
-    Err(Error::PreconditionFailed("tenant"))
 }
 
 /// The lists with the module switched. Patterns that people wrote stay as they are: `disable` wins over `enable`, so only
@@ -115,13 +86,6 @@ async fn note(app: &App, scope: &Scope, slug: &str, enabled: bool, actor: Uuid) 
     };
     audit::write(&mut tx, &entry).await?;
     Ok(tx.commit().await?)
-}
-
-async fn limited<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T> {
-    match tokio::time::timeout(LIMIT, call).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Error::Unavailable("The Kubernetes API server does not answer. Try again in a moment.")),
-    }
 }
 
 #[cfg(test)]

@@ -1,65 +1,40 @@
 //! Writes a policy into `spec.retention` of the tenant's resource, which is the only place that has it.
 
-use crds::{
-    names::{ANNOTATION_CHANGED_BY, API as FIELD_MANAGER},
-    tenant::{Retention, Tenant},
-};
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
+use crds::tenant::Retention;
 use serde_json::{Value, json};
 use store::{Write, audit};
 use uuid::Uuid;
 
 use crate::{
     auth::Scope,
-    error::{Error, Result},
+    error::Result,
     retention::policy::PolicyBody,
     state::App,
-    tenants::{gitops, service::limited},
+    tenants::{
+        gitops,
+        spec::{self, Change},
+    },
 };
-
-/// Somebody else may write the same tenant at the same moment.
-const ATTEMPTS: u32 = 4;
 
 /// Sets the policy of the tenant; what is so already is left alone. `if_match` is the tenant's version that the caller has seen.
 ///
 /// # Errors
 /// The policy cannot be, a GitOps tool manages the tenant, or it has changed since it was read.
 pub async fn set(app: &App, scope: &Scope, wanted: &PolicyBody, if_match: Option<&str>, actor: Uuid) -> Result<()> {
-    let name = scope.tenant.slug.as_str();
-    let api: Api<Tenant> = Api::all(app.kube.clone());
-    for attempt in 1.. {
-        let tenant = limited(api.get(name)).await?;
-        let version = tenant.resource_version();
-        if if_match.is_some() && if_match != version.as_deref() {
-            return Err(Error::PreconditionFailed("tenant"));
-        }
+    let written = spec::write(app, scope, if_match, actor, |tenant| {
         let before = &tenant.spec.retention;
         let after = wanted.over(before)?;
-        if let Some(manager) = gitops::manager(&tenant) {
-            return Err(Error::ManagedByGitops { kind: "Tenant", name: name.to_owned(), manager });
-        }
+        gitops::check(tenant)?;
         if after == *before {
-            return Ok(());
+            return Ok(None);
         }
-        let patch = json!({
-            "metadata": { "resourceVersion": version, "annotations": { ANNOTATION_CHANGED_BY: actor } },
-            "spec": { "retention": in_full(&after) },
-        });
-        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        match limited(api.patch(name, &parameters, &Patch::Merge(&patch))).await {
-            Ok(written) => {
-                app.tenants.wait_for(name, written.resource_version().as_deref()).await;
-                return note(app, scope, before, &after, actor).await;
-            }
-            Err(Error::Kubernetes(kube::Error::Api(refusal)))
-                if refusal.code == 409 && if_match.is_none() && attempt < ATTEMPTS => {}
-            Err(error) => return Err(error),
-        }
+        Ok(Some(Change { spec: json!({ "retention": in_full(&after) }), outcome: (before.clone(), after) }))
+    })
+    .await?;
+    match written {
+        Some((before, after)) => note(app, scope, &before, &after, actor).await,
+        None => Ok(()),
     }
-    Err(Error::PreconditionFailed("tenant"))
 }
 
 /// With an empty list as well, which a merge would otherwise leave as it was.

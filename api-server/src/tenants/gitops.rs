@@ -1,6 +1,9 @@
 //! Who else manages an object. What a GitOps tool applied is read-only here: it would undo the change.
 
+use crds::tenant::Tenant;
 use kube::{Resource, ResourceExt};
+
+use crate::error::{Error, Result};
 
 /// Field managers of tools that apply from Git (substrings of their names).
 const MANAGERS: [&str; 5] =
@@ -27,6 +30,17 @@ pub fn manager<K: Resource>(object: &K) -> Option<String> {
         .filter_map(|fields| fields.manager.as_deref())
         .find(|name| MANAGERS.iter().any(|manager| name.contains(manager)))
         .map(str::to_owned)
+}
+
+/// Refuses a change of a tenant that such a tool manages.
+///
+/// # Errors
+/// 409 `managed_by_gitops`.
+pub fn check(tenant: &Tenant) -> Result<()> {
+    match manager(tenant) {
+        Some(manager) => Err(Error::ManagedByGitops { kind: "Tenant", name: tenant.name_any(), manager }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -5,4 +5,5 @@ pub mod gitops;
 pub mod plan;
 pub mod routes;
 pub mod service;
+pub mod spec;
 pub mod view;

@@ -71,9 +71,7 @@ pub async fn create(app: &App, slug: &str, spec: &Value, changed_by: Uuid) -> Re
 /// There is none, a GitOps tool manages it, or `if_match` names another version.
 pub async fn delete(app: &App, tenant: &Tenant, if_match: Option<String>, changed_by: Uuid) -> Result<()> {
     let slug = tenant.name_any();
-    if let Some(manager) = gitops::manager(tenant) {
-        return Err(Error::ManagedByGitops { kind: "Tenant", name: slug, manager });
-    }
+    gitops::check(tenant)?;
     let parameters = DeleteParams {
         preconditions: Some(Preconditions { uid: tenant.uid(), resource_version: if_match }),
         ..DeleteParams::default()
