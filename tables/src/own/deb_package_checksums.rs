@@ -1,8 +1,9 @@
 //! `deb_package_checksums`: the digests that packages say their files have. Joined with `hash` they show what was changed after it
 //! was installed.
 
-use crate::constraints::Operator;
-use crate::paths;
+use std::path::Path;
+
+use crate::osquery::deb_package_files::package_lists;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
 use crate::value::Row;
@@ -19,22 +20,8 @@ table! {
 const FOLDER: &str = "/var/lib/dpkg/info";
 
 fn rows(scan: &Scan) -> Rows {
-    let wanted = scan.texts("package", Operator::Equals);
-    let lists = scan.paths(FOLDER, ".md5sums");
-    let scan = scan.clone();
-    Box::new(
-        lists
-            .into_iter()
-            .filter_map(move |list| {
-                let stem = list.file_stem().map(paths::name)?;
-                let package = stem.split(':').next().unwrap_or_default().to_owned();
-                if !wanted.is_empty() && !wanted.contains(&package) {
-                    return None;
-                }
-                Some(scan.lines(&list)?.shown_paths().filter_map(move |line| parse(&line, &package)))
-            })
-            .flatten(),
-    )
+    let lists = package_lists(scan, Path::new(FOLDER), ".md5sums");
+    Box::new(lists.flat_map(|(package, lines)| lines.shown_paths().filter_map(move |line| parse(&line, &package))))
 }
 
 /// `d41d8cd9…  usr/bin/x`: the path is written without its slash in front.
