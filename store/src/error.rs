@@ -177,6 +177,9 @@ pub enum Error {
     /// The row is not there (or belongs to another tenant, which is the same to the caller).
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// Computing that was given to a thread of its own did not come to its end.
+    #[error("what was read could not be worked on: {0}")]
+    Task(#[source] tokio::task::JoinError),
     /// An argument that the function cannot work with.
     #[error("{0}")]
     Invalid(String),

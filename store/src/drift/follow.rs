@@ -12,7 +12,7 @@ use super::grants::InForce;
 use super::items::{kind_of, name_of};
 use super::read::{self, Batch, Look, Module, Waiting};
 use super::replay;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tx::{TenantTx, Write};
 
 /// Assets whose runs are followed in one transaction: they share the reading and writing of their groups' baselines, which
@@ -57,8 +57,7 @@ pub async fn follow(tx: &mut TenantTx<Write>) -> Result<Option<Followed>> {
     }
     let has_more = batch.assets.len() >= usize::try_from(most).unwrap_or(usize::MAX);
     let mut followed = Followed { runs: runs.len(), has_more, ..Followed::default() };
-    let mut baselines = Baselines::default();
-    let mut told = Vec::new();
+    let mut learned = Learned::default();
     if batch.is_too_large {
         followed.skipped = runs.len();
     } else {
@@ -66,12 +65,16 @@ pub async fn follow(tx: &mut TenantTx<Write>) -> Result<Option<Followed>> {
         let until = batch.looks().map(|look| look.at).max().unwrap_or_default();
         let from = batch.looks().map(|look| look.previous.unwrap_or(look.at).min(look.at)).min().unwrap_or_default();
         let grants = InForce::read(tx, from, until).await?;
-        baselines = Baselines::read(tx, &batch).await?;
-        told = judge(batch, &kinds, &mut baselines, &grants);
+        let stored = stored(tx, &batch).await?;
+        // Megabytes are decoded, judged and encoded: up to seconds, for which no thread is kept that others' answers wait for.
+        let span = tracing::Span::current();
+        learned = tokio::task::spawn_blocking(move || span.in_scope(|| learn(batch, &kinds, &stored, &grants)))
+            .await
+            .map_err(Error::Task)?;
     }
-    followed.drifts = told.len();
-    followed.silenced = told.iter().filter(|told| told.drift.silence.is_some()).count();
-    store(tx, &runs, &baselines, &told).await?;
+    followed.drifts = learned.told.len();
+    followed.silenced = learned.told.iter().filter(|told| told.drift.silence.is_some()).count();
+    store(tx, &runs, learned).await?;
     Ok(Some(followed))
 }
 
@@ -104,6 +107,30 @@ async fn kinds(tx: &mut TenantTx<Write>, batch: &Batch) -> Result<Kinds> {
     Ok(rows.into_iter().map(|(module, version, Json(tables))| ((module, version), of(&tables))).collect())
 }
 
+/// A baseline as it is stored.
+#[derive(sqlx::FromRow)]
+struct Stored {
+    scope: String,
+    name: String,
+    group_name: Option<String>,
+    content: Vec<u8>,
+}
+
+/// The baselines of the batch's assets, of their groups, and of the groups in which they were counted last.
+async fn stored(tx: &mut TenantTx<Write>, batch: &Batch) -> Result<Vec<Stored>> {
+    let assets: Vec<String> = batch.assets.keys().map(Uuid::to_string).collect();
+    let groups: BTreeSet<&str> = batch.assets.values().map(|asset| asset.group.as_str()).collect();
+    Ok(sqlx::query_as(
+        "SELECT scope, name, group_name, content FROM drift_baselines
+         WHERE (scope = 'asset' AND name = ANY($1)) OR (scope = 'group' AND (name = ANY($2) OR name IN (
+             SELECT group_name FROM drift_baselines WHERE scope = 'asset' AND name = ANY($1))))",
+    )
+    .bind(assets)
+    .bind(groups.into_iter().collect::<Vec<_>>())
+    .fetch_all(tx.connection()?)
+    .await?)
+}
+
 /// What is usual of an asset, and in which group it was counted last.
 #[derive(Debug, Default)]
 struct Known {
@@ -121,34 +148,22 @@ struct Baselines {
 }
 
 impl Baselines {
-    /// Those of the batch's assets, of their groups, and of the groups in which they were counted last. One that cannot be read
-    /// is learned anew.
-    async fn read(tx: &mut TenantTx<Write>, batch: &Batch) -> Result<Self> {
-        let assets: Vec<String> = batch.assets.keys().map(Uuid::to_string).collect();
-        let groups: BTreeSet<&str> = batch.assets.values().map(|asset| asset.group.as_str()).collect();
-        let rows: Vec<(String, String, Option<String>, Vec<u8>)> = sqlx::query_as(
-            "SELECT scope, name, group_name, content FROM drift_baselines
-             WHERE (scope = 'asset' AND name = ANY($1)) OR (scope = 'group' AND (name = ANY($2) OR name IN (
-                 SELECT group_name FROM drift_baselines WHERE scope = 'asset' AND name = ANY($1))))",
-        )
-        .bind(assets)
-        .bind(groups.into_iter().collect::<Vec<_>>())
-        .fetch_all(tx.connection()?)
-        .await?;
+    /// One that cannot be read is learned anew.
+    fn decode(stored: &[Stored]) -> Self {
         let mut all = Self::default();
         let lost = |name: &str, error: drift::DecodeError| {
             tracing::warn!(name, %error, "a baseline of drift cannot be read; it is learned anew");
         };
-        for (scope, name, group, content) in rows {
+        for Stored { scope, name, group_name, content } in stored {
             if scope == "group" {
-                let decoded = Group::decode(&content).inspect_err(|error| lost(&name, *error));
-                all.groups.insert(name, decoded.unwrap_or_default());
-            } else if let Ok(asset_id) = Uuid::try_parse(&name) {
-                let asset = Asset::decode(&content).inspect_err(|error| lost(&name, *error)).unwrap_or_default();
-                all.assets.insert(asset_id, Known { asset, group });
+                let decoded = Group::decode(content).inspect_err(|error| lost(name, *error));
+                all.groups.insert(name.clone(), decoded.unwrap_or_default());
+            } else if let Ok(asset_id) = Uuid::try_parse(name) {
+                let asset = Asset::decode(content).inspect_err(|error| lost(name, *error)).unwrap_or_default();
+                all.assets.insert(asset_id, Known { asset, group: group_name.clone() });
             }
         }
-        Ok(all)
+        all
     }
 
     /// Counts the asset in that group, and no longer in another.
@@ -175,6 +190,45 @@ struct Told {
     look: Look,
     group: String,
     drift: Drift,
+}
+
+/// What a batch came to: what there is to tell, and the baselines that it changed, in columns.
+#[derive(Default)]
+struct Learned {
+    told: Vec<Told>,
+    /// Groups that have nobody any more.
+    gone: Vec<String>,
+    scopes: Vec<&'static str>,
+    names: Vec<String>,
+    groups: Vec<Option<String>>,
+    contents: Vec<Vec<u8>>,
+}
+
+/// Judges a batch by the stored baselines and teaches it to them. Computes only.
+fn learn(batch: Batch, kinds: &Kinds, stored: &[Stored], grants: &InForce) -> Learned {
+    let mut baselines = Baselines::decode(stored);
+    let mut learned = Learned { told: judge(batch, kinds, &mut baselines, grants), ..Learned::default() };
+    let Baselines { assets, groups, changed_assets, changed_groups } = baselines;
+    for name in changed_groups {
+        let group = groups.get(&name);
+        match group.filter(|group| Kind::ALL.into_iter().any(|kind| group.members(kind) > 0)) {
+            Some(group) => learned.keep("group", name, None, group.encode()),
+            None => learned.gone.push(name),
+        }
+    }
+    for (asset_id, known) in changed_assets.iter().filter_map(|id| Some((id, assets.get(id)?))) {
+        learned.keep("asset", asset_id.to_string(), known.group.clone(), known.asset.encode());
+    }
+    learned
+}
+
+impl Learned {
+    fn keep(&mut self, scope: &'static str, name: String, group: Option<String>, content: Vec<u8>) {
+        self.scopes.push(scope);
+        self.names.push(name);
+        self.groups.push(group);
+        self.contents.push(content);
+    }
 }
 
 fn judge(batch: Batch, kinds: &Kinds, baselines: &mut Baselines, grants: &InForce) -> Vec<Told> {
@@ -254,26 +308,8 @@ fn is_news(asset: &Asset, change: &Change) -> bool {
 }
 
 /// Stores drifts and baselines and takes the runs from those that wait: one statement.
-async fn store(tx: &mut TenantTx<Write>, runs: &[Uuid], baselines: &Baselines, told: &[Told]) -> Result<()> {
-    let is_empty = |name: &&String| {
-        let group = baselines.groups.get(*name);
-        group.is_none_or(|group| Kind::ALL.into_iter().all(|kind| group.members(kind) == 0))
-    };
-    let (gone, kept): (Vec<&String>, Vec<&String>) = baselines.changed_groups.iter().partition(is_empty);
-    let (mut scopes, mut names, mut groups, mut contents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (name, group) in kept.into_iter().filter_map(|name| Some((name, baselines.groups.get(name)?))) {
-        scopes.push("group");
-        names.push(name.clone());
-        groups.push(None);
-        contents.push(group.encode());
-    }
-    let assets = baselines.changed_assets.iter().filter_map(|id| Some((id, baselines.assets.get(id)?)));
-    for (asset_id, known) in assets {
-        scopes.push("asset");
-        names.push(asset_id.to_string());
-        groups.push(known.group.as_deref());
-        contents.push(known.asset.encode());
-    }
+async fn store(tx: &mut TenantTx<Write>, runs: &[Uuid], learned: Learned) -> Result<()> {
+    let Learned { told, gone, scopes, names, groups, contents } = learned;
     let parts: Vec<Parts<'_>> = told.iter().map(|told| Parts::of(&told.drift.change)).collect();
     sqlx::query(
         "WITH done AS (
@@ -291,7 +327,7 @@ async fn store(tx: &mut TenantTx<Write>, runs: &[Uuid], baselines: &Baselines, t
              $14::text[], $15::text[], $16::text[], $17::text[], $18::smallint[], $19::text[], $20::jsonb[], $21::jsonb[])",
     )
     .bind(runs)
-    .bind(gone.into_iter().map(String::as_str).collect::<Vec<_>>())
+    .bind(gone)
     .bind(scopes)
     .bind(names)
     .bind(groups)
