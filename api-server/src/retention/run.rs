@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use store::{
     Read, TenantRef, Write, audit, export,
     retention::{
-        self, Bound, Key, Kind, Policy, Table, holds,
+        self, Bound, End, Key, Kind, Policy, Table, holds,
         runs::{self, Part, RunState},
     },
 };
@@ -151,7 +151,8 @@ impl Run<'_> {
 
     async fn table(&mut self, index: usize) -> Result<Ended, Problem> {
         let (app, tenant) = (self.app, self.tenant);
-        let (table, before) = (self.parts[index].table, self.parts[index].before);
+        let Part { table, before, .. } = self.parts[index];
+        let end = End { before, sequence: self.parts[index].planned.last_sequence };
         let archive = if self.policy.archive.contains(&table.kind()) {
             Some(app.archive.as_ref().ok_or(Problem::NoArchive(table.kind()))?)
         } else {
@@ -164,7 +165,7 @@ impl Run<'_> {
                 return Ok(Ended::OutOfTime);
             }
             let mut tx = app.db.tenant::<Read>(tenant).await?;
-            let mut batch = retention::pick(&mut tx, table, before, &after, bound, archive.is_some()).await?;
+            let mut batch = retention::pick(&mut tx, table, end, &after, bound, archive.is_some()).await?;
             tx.rollback().await?;
             let Some(last) = batch.keys.last().copied() else { return Ok(Ended::Done) };
             if let Some(archive) = archive {

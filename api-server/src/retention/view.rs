@@ -187,7 +187,7 @@ pub struct TableRun {
 impl From<Part> for TableRun {
     fn from(part: Part) -> Self {
         let Part { table, before, planned, deleted_rows, archived_objects, problem } = part;
-        let Extent { rows: planned_rows, bytes: planned_bytes, oldest, newest } = planned;
+        let Extent { rows: planned_rows, bytes: planned_bytes, oldest, newest, last_sequence: _ } = planned;
         Self { table, before, planned_rows, planned_bytes, oldest, newest, deleted_rows, archived_objects, problem }
     }
 }

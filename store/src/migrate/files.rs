@@ -39,6 +39,7 @@ const PLATFORM: &[Migration] = migrations!("platform":
     "20261122060000_platform.sql",
     "20261122070000_platform.sql",
     "20261122070100_platform.sql",
+    "20261122080000_platform.sql",
 );
 const TENANT: &[Migration] = migrations!("tenant":
     "20261121100000_tenant.sql",

@@ -2,8 +2,8 @@
 //!
 //! [`preview`] counts, [`pick`] reads a batch, [`remove`] deletes what was picked and still fits: all three put the condition
 //! of the [`Table`] into their statement, with the same moment. Current state (facts, verdicts, open findings, scores) is in no
-//! table of this module's; what current state refers to is left out by the conditions. The audit log is cut by a function of
-//! its owner ([`cut_audit`]).
+//! table of this module's; what current state refers to is left out by the conditions. The audit log goes in the order of its
+//! chain up to the row that [`preview`] found to be the last, and is cut by a function of its owner ([`cut_audit`]).
 
 use std::collections::BTreeMap;
 
@@ -35,11 +35,14 @@ pub struct Extent {
     pub oldest: Option<DateTime<Utc>>,
     /// The moment of the youngest.
     pub newest: Option<DateTime<Utc>>,
+    /// The place in the chain of the last one, in the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sequence: Option<i64>,
 }
 
 /// What would go from each table of the tenant: one statement, so of one moment.
 pub async fn preview<M: Mode>(tx: &mut TenantTx<M>, cutoffs: &Cutoffs) -> Result<BTreeMap<Table, Extent>> {
-    type Row = (String, i64, i64, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+    type Row = (String, i64, i64, Option<DateTime<Utc>>, Option<DateTime<Utc>>, Option<i64>);
     let counts: Vec<String> = Table::ALL.iter().map(|table| table.count_statement()).collect();
     let mut query = sqlx::query_as::<_, Row>(AssertSqlSafe(counts.join(" UNION ALL ")));
     for kind in Kind::ALL {
@@ -47,10 +50,10 @@ pub async fn preview<M: Mode>(tx: &mut TenantTx<M>, cutoffs: &Cutoffs) -> Result
     }
     let rows = query.fetch_all(tx.connection()?).await?;
     rows.into_iter()
-        .map(|(name, rows, bytes, oldest, newest)| {
+        .map(|(name, rows, bytes, oldest, newest, last_sequence)| {
             let table: Table = name.parse()?;
-            let extent = Extent { rows: rows.unsigned_abs(), bytes: bytes.unsigned_abs(), oldest, newest };
-            Ok((table, extent))
+            let (rows, bytes) = (rows.unsigned_abs(), bytes.unsigned_abs());
+            Ok((table, Extent { rows, bytes, oldest, newest, last_sequence }))
         })
         .collect()
 }
@@ -77,6 +80,16 @@ impl Key {
     }
 }
 
+/// Where what goes from a table ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// What is older goes.
+    pub before: DateTime<Utc>,
+    /// The last row that goes from the audit log, as [`preview`] found it; of other tables nothing. Batches that each looked for
+    /// it would each pass over all that is still to go.
+    pub sequence: Option<i64>,
+}
+
 /// How much is picked at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
@@ -95,25 +108,25 @@ pub struct Batch {
     pub lines: Vec<u8>,
 }
 
-/// Picks rows of `table` that are older than `before` and stand behind `after`; with `has_lines` as JSON too. Locks nothing.
+/// Picks rows of `table` up to the `end` that stand behind `after`; with `has_lines` as JSON too. Locks nothing.
 pub async fn pick<M: Mode>(
     tx: &mut TenantTx<M>,
     table: Table,
-    before: DateTime<Utc>,
+    end: End,
     after: &Key,
     bound: Bound,
     has_lines: bool,
 ) -> Result<Batch> {
     type Row = (DateTime<Utc>, Uuid, Option<i64>, Option<String>);
-    let query = sqlx::query_as::<_, Row>(AssertSqlSafe(table.pick_statement(has_lines))).bind(before);
+    let query = sqlx::query_as::<_, Row>(AssertSqlSafe(table.pick_statement(has_lines)));
     let query = match table {
-        Table::AuditLog => query.bind(after.sequence.unwrap_or_default()),
+        Table::AuditLog => query.bind(end.sequence).bind(after.sequence.unwrap_or_default()),
         Table::Runs
         | Table::FactChanges
         | Table::Drifts
         | Table::Findings
         | Table::CheckTransitions
-        | Table::ScoreDays => query.bind(after.at),
+        | Table::ScoreDays => query.bind(end.before).bind(after.at),
     };
     let mut rows = query.bind(after.id).bind(i64::from(bound.rows)).fetch(tx.connection()?);
     let mut batch = Batch::default();

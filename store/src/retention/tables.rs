@@ -130,15 +130,22 @@ impl Table {
             Kind::Audit => "$4::timestamptz",
         };
         let (name, moment, condition) = (self.name(), self.moment(), self.condition(place));
+        let last = if matches!(self, Self::AuditLog) { "max(t.sequence)" } else { "NULL::bigint" };
         format!(
-            "SELECT '{name}'::text, count(*), COALESCE(sum(pg_column_size(t.*)), 0)::bigint, min({moment}), max({moment})
+            "SELECT '{name}'::text, count(*), COALESCE(sum(pg_column_size(t.*)), 0)::bigint, min({moment}), max({moment}), {last}
              FROM {name} t WHERE {condition}"
         )
     }
 
     /// Gives up to `$4` rows older than `$1` behind the place (`$2`, `$3`): moment, id, place in the chain, and the row as JSON.
+    /// Of the audit log `$1` is the last place that goes: what the count found by the condition.
     pub(super) fn pick_statement(self, has_lines: bool) -> String {
-        let (name, moment, id, condition) = (self.name(), self.moment(), self.id(), self.condition("$1::timestamptz"));
+        let (name, moment, id) = (self.name(), self.moment(), self.id());
+        let condition = if matches!(self, Self::AuditLog) {
+            "t.sequence <= $1::bigint".to_owned()
+        } else {
+            self.condition("$1::timestamptz")
+        };
         let (order, place) = self.order();
         let line = if has_lines { "to_jsonb(t.*)::text" } else { "NULL::text" };
         let sequence = if matches!(self, Self::AuditLog) { "t.sequence" } else { "NULL::bigint" };
@@ -191,8 +198,17 @@ mod tests {
             let place = Kind::ALL.iter().position(|kind| *kind == table.kind()).unwrap() + 1;
             let counted = table.count_statement().replace(&format!("${place}::timestamptz"), "$1::timestamptz");
             assert!(counted.contains(&condition), "{table:?}");
+            let (picked, is_ended) = match table {
+                Table::AuditLog => ("t.sequence <= $1::bigint", true),
+                _ => (condition.as_str(), false),
+            };
+            assert_eq!(
+                counted.contains("max(t.sequence)"),
+                is_ended,
+                "{table:?}: what is picked ends where the count says"
+            );
             for has_lines in [true, false] {
-                assert!(table.pick_statement(has_lines).contains(&condition), "{table:?}");
+                assert!(table.pick_statement(has_lines).contains(picked), "{table:?}");
             }
             assert!(table.remove_statement().is_none_or(|sent| sent.contains(&condition)), "{table:?}");
         }

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sqlx::AssertSqlSafe;
 use store::retention::runs::{self, RunState};
-use store::retention::{self, Bound, Cutoffs, Key, Kind, Policy, Table, holds};
+use store::retention::{self, Bound, Cutoffs, End, Key, Kind, Policy, Table, holds};
 use store::{Page, Read, TenantRef, Write, audit_chain};
 use uuid::Uuid;
 
@@ -115,17 +115,12 @@ async fn chain(installation: &Installation, tenant: &TenantRef) -> anyhow::Resul
 }
 
 /// Every row that goes, as a reader sees it.
-async fn listed(
-    installation: &Installation,
-    tenant: &TenantRef,
-    table: Table,
-    before: DateTime<Utc>,
-) -> anyhow::Result<Vec<Key>> {
+async fn listed(installation: &Installation, tenant: &TenantRef, table: Table, end: End) -> anyhow::Result<Vec<Key>> {
     let mut tx = installation.api.tenant::<Read>(tenant).await?;
     let mut keys: Vec<Key> = Vec::new();
     loop {
         let after = keys.last().copied().unwrap_or_else(Key::first);
-        let batch = retention::pick(&mut tx, table, before, &after, BOUND, true).await?;
+        let batch = retention::pick(&mut tx, table, end, &after, BOUND, true).await?;
         if batch.keys.is_empty() {
             return Ok(keys);
         }
@@ -139,23 +134,23 @@ async fn delete(
     installation: &Installation,
     tenant: &TenantRef,
     table: Table,
-    before: DateTime<Utc>,
+    end: End,
 ) -> anyhow::Result<Option<u64>> {
     let (mut after, mut deleted) = (Key::first(), 0);
     loop {
         let mut tx = installation.api.tenant::<Write>(tenant).await?;
-        let batch = retention::pick(&mut tx, table, before, &after, BOUND, false).await?;
+        let batch = retention::pick(&mut tx, table, end, &after, BOUND, false).await?;
         assert!(batch.lines.is_empty());
         let Some(last) = batch.keys.last().copied() else { return Ok(Some(deleted)) };
         let removed = if table == Table::AuditLog {
             tx.rollback().await?;
             let mut tx = installation.api.platform().await?;
             let up_to = last.sequence.unwrap();
-            let removed = retention::cut_audit(&mut tx, tenant.id, before, up_to, BOUND.rows).await?;
+            let removed = retention::cut_audit(&mut tx, tenant.id, end.before, up_to, BOUND.rows).await?;
             tx.commit().await?;
             removed
         } else {
-            let removed = retention::remove(&mut tx, table, before, &batch.keys).await?;
+            let removed = retention::remove(&mut tx, table, end.before, &batch.keys).await?;
             tx.commit().await?;
             removed
         };
@@ -164,6 +159,22 @@ async fn delete(
         deleted += removed;
         after = last;
     }
+}
+
+/// Where what is older goes from a table that is no chain.
+const fn older(before: DateTime<Utc>) -> End {
+    End { before, sequence: None }
+}
+
+/// Where each table ends for a run that keeps everything for so many days.
+async fn ends(installation: &Installation, tenant: &TenantRef, days: u32) -> anyhow::Result<BTreeMap<Table, End>> {
+    let kept = DAY * days;
+    let policy =
+        Policy { operational_logs: kept, security_events: kept, findings: kept, audit: kept, archive: BTreeSet::new() };
+    let cutoffs = policy.cutoffs(Utc::now());
+    let extents = preview(installation, tenant, &cutoffs).await?;
+    let end = |table: Table, sequence| End { before: cutoffs.before(table.kind()), sequence };
+    Ok(extents.into_iter().map(|(table, extent)| (table, end(table, extent.last_sequence))).collect())
 }
 
 fn policy(random: &mut StdRng) -> Policy {
@@ -210,8 +221,9 @@ async fn a_run_deletes_exactly_what_the_preview_listed() -> anyhow::Result<()> {
         assert_eq!(extents.keys().copied().collect::<Vec<_>>(), Table::ALL);
         for (table, extent) in extents {
             let before = cutoffs.before(table.kind());
+            let end = End { before, sequence: extent.last_sequence };
             let there = names(&installation, table).await?;
-            let keys = listed(&installation, &tenant, table, before).await?;
+            let keys = listed(&installation, &tenant, table, end).await?;
             let told: BTreeSet<String> = keys.iter().map(|key| name(table, key)).collect();
             assert_eq!((keys.len(), told.len()), (usize::try_from(extent.rows)?, keys.len()), "{round} {table:?}");
             assert_eq!(extent.oldest, keys.iter().map(|key| key.at).min(), "{round} {table:?}");
@@ -220,7 +232,7 @@ async fn a_run_deletes_exactly_what_the_preview_listed() -> anyhow::Result<()> {
             if table != Table::AuditLog {
                 assert!(keys.iter().all(|key| key.at < before), "{round} {table:?}");
             }
-            assert_eq!(delete(&installation, &tenant, table, before).await?, Some(extent.rows), "{round} {table:?}");
+            assert_eq!(delete(&installation, &tenant, table, end).await?, Some(extent.rows), "{round} {table:?}");
             let left = names(&installation, table).await?;
             assert_eq!(left, &there - &told, "{round} {table:?}");
         }
@@ -257,7 +269,7 @@ async fn each_asset_keeps_the_score_that_holds_on_the_first_day_kept() -> anyhow
         archive: BTreeSet::new(),
     };
     let before = policy.cutoffs(Utc::now()).before(Kind::Findings);
-    assert_eq!(delete(&installation, &tenant, Table::ScoreDays, before).await?, Some(2));
+    assert_eq!(delete(&installation, &tenant, Table::ScoreDays, older(before)).await?, Some(2));
     let kept: Vec<i16> = sqlx::query_scalar("SELECT score FROM tenant_acme.score_days ORDER BY score")
         .fetch_all(&installation.admin)
         .await?;
@@ -273,7 +285,7 @@ async fn a_finding_that_was_opened_again_meanwhile_stays() -> anyhow::Result<()>
         as_tenant(&installation, statement).await?;
     }
     let before = Utc::now() - DAY * 20;
-    let keys = listed(&installation, &tenant, Table::Findings, before).await?;
+    let keys = listed(&installation, &tenant, Table::Findings, older(before)).await?;
     as_tenant(
         &installation,
         &format!("UPDATE findings SET status = 'open', closed_at = NULL WHERE finding_id = '{}'", keys[0].id),
@@ -328,6 +340,59 @@ async fn a_cut_log_goes_on_and_what_else_is_missing_is_found() -> anyhow::Result
 }
 
 #[tokio::test]
+async fn a_batch_of_a_log_reads_its_own_rows_however_many_are_to_go() -> anyhow::Result<()> {
+    const OLD: u64 = 10_000;
+    let bound = Bound { rows: 250, bytes: usize::MAX };
+    let installation = Installation::start().await?;
+    let tenant = installation.tenant("acme").await?;
+    for (age, rows) in [(60, OLD), (1, 500)] {
+        let insert = format!(
+            "INSERT INTO audit_log (audit_id, actor, action, created_at)
+             SELECT gen_random_uuid(), 'a', 'b', now() - interval '{age} days' FROM generate_series(1, {rows})"
+        );
+        as_tenant(&installation, &insert).await?;
+        chain(&installation, &tenant).await?;
+    }
+    installation.admin("VACUUM (ANALYZE) tenant_acme.audit_log").await?;
+    installation.admin("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await?;
+    let pages = installation.number("SELECT pg_relation_size('tenant_acme.audit_log') / 8192").await?;
+    let end = ends(&installation, &tenant, 40).await?[&Table::AuditLog];
+    let (mut after, mut deleted, mut batches) = (Key::first(), 0, 0);
+    loop {
+        installation.admin("SELECT pg_stat_statements_reset()").await?;
+        let mut tx = installation.api.tenant::<Read>(&tenant).await?;
+        let batch = retention::pick(&mut tx, Table::AuditLog, end, &after, bound, false).await?;
+        tx.rollback().await?;
+        let buffers = "SELECT sum(shared_blks_hit + shared_blks_read)::bigint FROM pg_stat_statements
+             WHERE query LIKE '%FROM audit_log t%'";
+        let picked = installation.number(buffers).await?;
+        assert!(picked * 5 < pages, "batch {batches} was picked from {picked} of {pages} pages");
+        let Some(last) = batch.keys.last().copied() else { break };
+        let mut tx = installation.admin.begin().await?;
+        let rows_read = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables
+             WHERE relid = 'tenant_acme.audit_log'::regclass";
+        let before: i64 = sqlx::query_scalar(rows_read).fetch_one(&mut *tx).await?;
+        let removed: i64 = sqlx::query_scalar("SELECT removed FROM shared.cut_audit($1, $2, $3, $4)")
+            .bind(tenant.id)
+            .bind(end.before)
+            .bind(last.sequence)
+            .bind(i32::try_from(bound.rows)?)
+            .fetch_one(&mut *tx)
+            .await?;
+        let read = sqlx::query_scalar::<_, i64>(rows_read).fetch_one(&mut *tx).await? - before;
+        tx.commit().await?;
+        // Looked at for young ones, checked, deleted.
+        assert!(read <= 6 * i64::from(bound.rows), "batch {batches} was cut by reading {read} rows");
+        deleted += removed.unsigned_abs();
+        batches += 1;
+        after = last;
+    }
+    assert_eq!((deleted, batches), (OLD, OLD / u64::from(bound.rows)));
+    assert_eq!(installation.number("SELECT count(*) FROM tenant_acme.audit_log").await?, 500);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_legal_hold_stops_every_batch_until_the_last_one_is_lifted() -> anyhow::Result<()> {
     let installation = Installation::start().await?;
     let (tenant, other) = (installation.tenant("acme").await?, installation.tenant("other").await?);
@@ -335,7 +400,7 @@ async fn a_legal_hold_stops_every_batch_until_the_last_one_is_lifted() -> anyhow
         as_tenant(&installation, statement).await?;
     }
     chain(&installation, &tenant).await?;
-    let before = Utc::now() - DAY * 40;
+    let ends = ends(&installation, &tenant, 40).await?;
     let mut placed = Vec::new();
     for reason in ["a lawsuit", "another"] {
         let mut tx = installation.api.platform().await?;
@@ -344,7 +409,7 @@ async fn a_legal_hold_stops_every_batch_until_the_last_one_is_lifted() -> anyhow
     }
     for hold in &placed {
         for table in Table::ALL {
-            assert_eq!(delete(&installation, &tenant, table, before).await?, None, "{table:?}");
+            assert_eq!(delete(&installation, &tenant, table, ends[&table]).await?, None, "{table:?}");
         }
         let mut tx = installation.api.platform().await?;
         assert!(holds::is_held(&mut tx, tenant.id).await?);
@@ -355,7 +420,7 @@ async fn a_legal_hold_stops_every_batch_until_the_last_one_is_lifted() -> anyhow
         tx.commit().await?;
     }
     for table in Table::ALL {
-        assert!(delete(&installation, &tenant, table, before).await?.is_some_and(|rows| rows > 0), "{table:?}");
+        assert!(delete(&installation, &tenant, table, ends[&table]).await?.is_some_and(|rows| rows > 0), "{table:?}");
     }
     let mut tx = installation.api.platform().await?;
     let all = holds::list(&mut tx, tenant.id, Page::default()).await?;
@@ -371,7 +436,7 @@ async fn a_hold_waits_for_the_batch_that_is_under_way() -> anyhow::Result<()> {
         as_tenant(&installation, statement).await?;
     }
     let before = Utc::now() - DAY * 40;
-    let keys = listed(&installation, &tenant, Table::Runs, before).await?;
+    let keys = listed(&installation, &tenant, Table::Runs, older(before)).await?;
     let mut batch = installation.api.tenant::<Write>(&tenant).await?;
     retention::remove(&mut batch, Table::Runs, before, &keys).await?;
     let (api, its) = (installation.api.clone(), tenant.clone());
@@ -386,7 +451,7 @@ async fn a_hold_waits_for_the_batch_that_is_under_way() -> anyhow::Result<()> {
     }
     batch.commit().await?;
     placing.await?;
-    assert_eq!(delete(&installation, &tenant, Table::FactChanges, before).await?, None);
+    assert_eq!(delete(&installation, &tenant, Table::FactChanges, older(before)).await?, None);
     Ok(())
 }
 
