@@ -114,11 +114,20 @@ struct Known {
 }
 
 /// An asset whose standings are behind.
-#[derive(sqlx::FromRow)]
 struct Behind {
     asset_id: Uuid,
     revision: i64,
     is_new: bool,
+}
+
+/// What is known, beside an asset that is behind, if one is.
+#[derive(sqlx::FromRow)]
+struct Looked {
+    #[sqlx(flatten)]
+    known: Known,
+    asset_id: Option<Uuid>,
+    revision: Option<i64>,
+    is_new: Option<bool>,
 }
 
 /// One batch of the assets behind a place, so that those which cannot be followed now do not stand before the others; none if
@@ -132,7 +141,7 @@ async fn step(connection: &mut PgConnection, weights: &Weights, place: Uuid) -> 
         return Ok(None);
     }
     let turned = turn_waivers(connection).await?;
-    let known = known(connection).await?;
+    let (known, mut behind) = look(connection, place).await?;
     let due_at = known.due_at;
     let Weights { critical, high, medium, low } = *weights;
     let basis = format!("{} {critical}/{high}/{medium}/{low}", known.catalog);
@@ -145,7 +154,6 @@ async fn step(connection: &mut PgConnection, weights: &Weights, place: Uuid) -> 
         // Committed at once: the rows of many assets are held, and their agents may be waiting.
         return Ok(Some(Step { has_moved: false, has_left: false, is_last: false, place: Uuid::nil(), due_at }));
     }
-    let mut behind = behind(connection, place).await?;
     let has_more = behind.len() > BATCH;
     behind.truncate(BATCH);
     let place = behind.last().map_or(place, |asset| asset.asset_id);
@@ -202,29 +210,33 @@ async fn turn_waivers(connection: &mut PgConnection) -> Result<u64> {
     Ok(sqlx::query(AssertSqlSafe(statement)).execute(connection).await?.rows_affected())
 }
 
-async fn known(connection: &mut PgConnection) -> Result<Known> {
-    Ok(sqlx::query_as(
-        "SELECT COALESCE((SELECT md5(string_agg(framework || ' ' || checksum, ',' ORDER BY framework)) FROM shared.frameworks), '')
+/// What is known, and the assets that are behind: one more than a batch, which tells whether there are more. Both are of one
+/// moment, and the scores of all assets are passed over once.
+async fn look(connection: &mut PgConnection, place: Uuid) -> Result<(Known, Vec<Behind>)> {
+    let rows: Vec<Looked> = sqlx::query_as(
+        "WITH k AS MATERIALIZED (SELECT asset_id, revision, stood_revision FROM asset_scores)
+         SELECT COALESCE((SELECT md5(string_agg(framework || ' ' || checksum, ',' ORDER BY framework)) FROM shared.frameworks), '')
                  AS catalog,
-             t.basis AS kept_basis, t.assets AS kept_assets,
-             (SELECT count(*) FROM asset_scores WHERE stood_revision > 0) AS assets,
-             (SELECT min(CASE phase WHEN 'waiting' THEN starts_at ELSE ends_at END) FROM waivers WHERE phase <> 'over') AS due_at
-         FROM (SELECT 1) one LEFT JOIN standings t ON t.asset_id IS NULL AND t.framework = ''",
-    )
-    .fetch_one(connection)
-    .await?)
-}
-
-/// One more than a batch, which tells whether there are more.
-async fn behind(connection: &mut PgConnection, place: Uuid) -> Result<Vec<Behind>> {
-    Ok(sqlx::query_as(
-        "SELECT asset_id, revision, stood_revision = 0 AS is_new FROM asset_scores
-         WHERE revision <> stood_revision AND asset_id > $2 ORDER BY asset_id LIMIT $1",
+             t.basis AS kept_basis, t.assets AS kept_assets, (SELECT count(*) FROM k WHERE stood_revision > 0) AS assets,
+             (SELECT min(CASE phase WHEN 'waiting' THEN starts_at ELSE ends_at END) FROM waivers WHERE phase <> 'over') AS due_at,
+             b.asset_id, b.revision, b.is_new
+         FROM (SELECT 1) one LEFT JOIN standings t ON t.asset_id IS NULL AND t.framework = ''
+         LEFT JOIN (SELECT asset_id, revision, stood_revision = 0 AS is_new FROM k
+             WHERE revision <> stood_revision AND asset_id > $2 ORDER BY asset_id LIMIT $1) b ON true
+         ORDER BY b.asset_id",
     )
     .bind(i64::try_from(BATCH + 1).unwrap_or(i64::MAX))
     .bind(place)
     .fetch_all(connection)
-    .await?)
+    .await?;
+    let (mut known, mut behind) = (None, Vec::new());
+    for Looked { known: read, asset_id, revision, is_new } in rows {
+        if let (Some(asset_id), Some(revision), Some(is_new)) = (asset_id, revision, is_new) {
+            behind.push(Behind { asset_id, revision, is_new });
+        }
+        known = Some(read);
+    }
+    Ok((known.ok_or(sqlx::Error::RowNotFound)?, behind))
 }
 
 /// By asset and framework.
