@@ -192,12 +192,15 @@ pub async fn list(tx: &mut impl SharedTx) -> Result<Vec<TenantRow>> {
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// Rows whose purge is due.
+/// Rows whose purge is due. One with a legal hold that is not lifted waits.
 pub async fn due_for_purge(tx: &mut OwnerTx) -> Result<Vec<TenantRow>> {
-    let rows: Vec<Stored> =
-        sqlx::query_as(concat_select!("WHERE state = 'offboarded' AND purge_after <= now() ORDER BY purge_after"))
-            .fetch_all(tx.connection()?)
-            .await?;
+    let rows: Vec<Stored> = sqlx::query_as(concat_select!(
+        "WHERE state = 'offboarded' AND purge_after <= now() AND NOT EXISTS (SELECT FROM shared.legal_holds h
+             WHERE h.tenant_id = tenants.tenant_id AND h.lifted_at IS NULL)
+         ORDER BY purge_after"
+    ))
+    .fetch_all(tx.connection()?)
+    .await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
@@ -254,11 +257,19 @@ pub async fn approve(tx: &mut impl SharedTx, tenant_id: Uuid, role: &str, by: &s
     Ok(done.rows_affected() > 0)
 }
 
-/// Begins the purge of a tenant, if it is still offboarded and due; gives its row as it is then. Once that is committed,
-/// no manifest can take the tenant up, so what follows removes nobody's data who came back.
+/// Begins the purge of a tenant, if it is still offboarded and due and no legal hold stops it; gives its row as it is then. Once
+/// that is committed, no manifest can take the tenant up, so what follows removes nobody's data who came back, and no hold can be
+/// placed.
 pub async fn begin_purge(tx: &mut OwnerTx, tenant_id: Uuid) -> Result<Option<TenantRow>> {
+    // Whoever places a hold takes this lock alone; the statement behind it sees a hold that was placed meanwhile.
+    sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended('retention ' || $1::text, 0))")
+        .bind(tenant_id)
+        .execute(tx.connection()?)
+        .await?;
     let row: Option<Stored> = sqlx::query_as(concat_select!(
-        "WHERE tenant_id = $1 AND state = 'offboarded' AND purge_after <= now() FOR UPDATE"
+        "WHERE tenant_id = $1 AND state = 'offboarded' AND purge_after <= now() AND NOT EXISTS (
+             SELECT FROM shared.legal_holds h WHERE h.tenant_id = tenants.tenant_id AND h.lifted_at IS NULL)
+         FOR UPDATE"
     ))
     .bind(tenant_id)
     .fetch_optional(tx.connection()?)

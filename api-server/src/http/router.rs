@@ -41,6 +41,7 @@ pub fn v1() -> OpenApiRouter<App> {
         .merge(modules::routes::router())
         .merge(results::router())
         .merge(retention::routes::router())
+        .merge(retention::platform::router())
         .merge(dead_letters::router())
         .merge(audit_key::router())
         .merge(compliance::router())

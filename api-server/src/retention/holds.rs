@@ -3,14 +3,13 @@
 use serde::Deserialize;
 use serde_json::json;
 use store::{
-    Write, audit,
+    TenantRef, Write, audit,
     retention::holds::{self, Hold},
 };
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    auth::Scope,
     error::{Error, Result, chain},
     state::App,
 };
@@ -27,11 +26,11 @@ pub struct NewHold {
     pub reason: String,
 }
 
-/// Places a hold; when this answers, retention deletes nothing of the tenant any more.
+/// Places a hold; when this answers, retention deletes nothing of the tenant any more, and no purge of it begins.
 ///
 /// # Errors
-/// No reason, or too many holds.
-pub async fn place(app: &App, scope: &Scope, new: NewHold, actor: Uuid) -> Result<Hold> {
+/// No reason, too many holds, or a purge that has begun.
+pub async fn place(app: &App, tenant: &TenantRef, new: NewHold, actor: Uuid) -> Result<Hold> {
     let NewHold { reason } = new;
     let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > MAX_REASON {
@@ -39,11 +38,11 @@ pub async fn place(app: &App, scope: &Scope, new: NewHold, actor: Uuid) -> Resul
     }
     let by = format!("user:{actor}");
     let mut tx = app.db.platform().await?;
-    let hold = holds::place(&mut tx, &scope.tenant, reason, &by).await?;
+    let hold = holds::place(&mut tx, tenant, reason, &by).await?;
     let entry = entry(by, "legal_hold.placed", &hold);
-    audit::write_platform(&mut tx, Some(scope.tenant.id), &entry).await?;
+    audit::write_platform(&mut tx, Some(tenant.id), &entry).await?;
     tx.commit().await?;
-    note(app, scope, &entry).await;
+    note(app, tenant, &entry).await;
     Ok(hold)
 }
 
@@ -51,15 +50,15 @@ pub async fn place(app: &App, scope: &Scope, new: NewHold, actor: Uuid) -> Resul
 ///
 /// # Errors
 /// There is none of that id that still holds.
-pub async fn lift(app: &App, scope: &Scope, hold_id: Uuid, actor: Uuid) -> Result<()> {
+pub async fn lift(app: &App, tenant: &TenantRef, hold_id: Uuid, actor: Uuid) -> Result<()> {
     let by = format!("user:{actor}");
     let mut tx = app.db.platform().await?;
-    let lifted = holds::lift(&mut tx, scope.tenant.id, hold_id, &by).await?;
+    let lifted = holds::lift(&mut tx, tenant.id, hold_id, &by).await?;
     let hold = lifted.ok_or(Error::NotFound("legal hold that is not lifted"))?;
     let entry = entry(by, "legal_hold.lifted", &hold);
-    audit::write_platform(&mut tx, Some(scope.tenant.id), &entry).await?;
+    audit::write_platform(&mut tx, Some(tenant.id), &entry).await?;
     tx.commit().await?;
-    note(app, scope, &entry).await;
+    note(app, tenant, &entry).await;
     Ok(())
 }
 
@@ -74,17 +73,17 @@ fn entry(actor: String, action: &str, hold: &Hold) -> audit::Entry {
 
 /// Tells it in the tenant's own audit log. It is done and told in the platform's already: whoever asked is not told otherwise,
 /// and does not do it twice.
-async fn note(app: &App, scope: &Scope, entry: &audit::Entry) {
-    if let Err(error) = written(app, scope, entry).await {
+async fn note(app: &App, tenant: &TenantRef, entry: &audit::Entry) {
+    if let Err(error) = written(app, tenant, entry).await {
         tracing::error!(
-            tenant = %scope.tenant.slug, action = %entry.action, subject = %entry.subject, error = %chain(&error),
+            tenant = %tenant.slug, action = %entry.action, subject = %entry.subject, error = %chain(&error),
             "what was done to a legal hold is missing in the tenant's audit log"
         );
     }
 }
 
-async fn written(app: &App, scope: &Scope, entry: &audit::Entry) -> Result<()> {
-    let mut tx = app.db.tenant::<Write>(&scope.tenant).await?;
+async fn written(app: &App, tenant: &TenantRef, entry: &audit::Entry) -> Result<()> {
+    let mut tx = app.db.tenant::<Write>(tenant).await?;
     audit::write(&mut tx, entry).await?;
     Ok(tx.commit().await?)
 }

@@ -4,6 +4,7 @@
 pub mod archive;
 mod change;
 mod holds;
+pub mod platform;
 mod policy;
 pub mod routes;
 mod run;

@@ -135,7 +135,7 @@ pub async fn list_holds(
     Ok(Answer(page.of(rows, HoldView::from)))
 }
 
-/// Places a legal hold: from the answer on, retention deletes nothing of the tenant.
+/// Places a legal hold: from the answer on, retention deletes nothing of the tenant and no purge of it begins.
 #[utoipa::path(
     post, path = "/retention/legal-holds", tag = "retention", request_body = NewHold,
     responses((status = 201, body = HoldView))
@@ -146,7 +146,7 @@ pub async fn place_hold(
     State(app): State<App>,
     Json(new): Json<NewHold>,
 ) -> Result<(StatusCode, Answer<HoldView>)> {
-    let hold = holds::place(&app, &scope, new, allowed.identity.user_id).await?;
+    let hold = holds::place(&app, &scope.tenant, new, allowed.identity.user_id).await?;
     Ok((StatusCode::CREATED, Answer(hold.into())))
 }
 
@@ -161,6 +161,6 @@ pub async fn lift_hold(
     State(app): State<App>,
     Path(hold_id): Path<Uuid>,
 ) -> Result<StatusCode> {
-    holds::lift(&app, &scope, hold_id, allowed.identity.user_id).await?;
+    holds::lift(&app, &scope.tenant, hold_id, allowed.identity.user_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

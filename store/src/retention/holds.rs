@@ -1,5 +1,4 @@
-//! Legal holds: while a tenant has one that is not lifted, retention deletes nothing of it. The purge of an offboarded tenant
-//! has approvals of its own.
+//! Legal holds: while a tenant has one that is not lifted, retention deletes nothing of it, and no purge of it begins.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -7,6 +6,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::names::TenantRef;
 use crate::page::{Page, Paged};
+use crate::tenants::PURGING;
 use crate::tx::PlatformTx;
 
 /// Holds of a tenant that are not lifted, at most.
@@ -29,12 +29,25 @@ pub struct Hold {
     pub lifted_at: Option<DateTime<Utc>>,
 }
 
-/// Places a hold. Waits for a batch that is being deleted; after the commit, none begins.
+/// Places a hold. Waits for a batch that is being deleted; after the commit, none begins, and no purge. One that has begun is not
+/// held any more ([`Error::BeingPurged`]).
 pub async fn place(tx: &mut PlatformTx, tenant: &TenantRef, reason: &str, by: &str) -> Result<Hold> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('retention ' || $1::text, 0))")
         .bind(tenant.id)
         .execute(tx.connection()?)
         .await?;
+    // A statement of its own: its snapshot is younger than the lock.
+    let is_being_purged: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM shared.tenants t
+             WHERE t.tenant_id = $1 AND (t.state = 'purged' OR (t.state = 'offboarded' AND t.step = $2)))",
+    )
+    .bind(tenant.id)
+    .bind(PURGING)
+    .fetch_one(tx.connection()?)
+    .await?;
+    if is_being_purged {
+        return Err(Error::BeingPurged);
+    }
     let placed: Option<Hold> = sqlx::query_as(
         "INSERT INTO shared.legal_holds (hold_id, tenant_id, tenant_role, reason, placed_by)
          SELECT $1, $2, $3::name, $4, $5
@@ -66,7 +79,7 @@ pub async fn lift(tx: &mut PlatformTx, tenant_id: Uuid, hold_id: Uuid, by: &str)
     .await?)
 }
 
-/// Whether a hold stops the tenant's retention.
+/// Whether a hold stops the tenant's retention and purge.
 pub async fn is_held(tx: &mut PlatformTx, tenant_id: Uuid) -> Result<bool> {
     Ok(sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM shared.legal_holds h WHERE h.tenant_id = $1 AND h.lifted_at IS NULL)",

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use chrono::{TimeDelta, Utc};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
+use store::tenants::{self, Progress, TenantState};
 use tests::harness::until;
 
 use crate::fixture::{Fixture, Person};
@@ -108,6 +110,9 @@ async fn the_daily_run_archives_and_deletes_what_the_preview_showed() -> Result<
     let platform = fixture.admin().await?;
     platform.delete(&path).tenant("acme").expect(StatusCode::NO_CONTENT).await?;
     platform.delete(&path).tenant("acme").expect(StatusCode::NOT_FOUND).await?;
+    let of_any = format!("/v1/tenants/{}/legal-holds", tenant.id);
+    admin.get(&of_any).expect(StatusCode::FORBIDDEN).await?;
+    assert_eq!(platform.get(&of_any).expect(StatusCode::OK).await?["total"], 1);
 
     let shown = admin.post("/v1/retention/preview", &json!({})).expect(StatusCode::OK).await?;
     for (table, rows) in [("runs", 40), ("findings", 3), ("audit_log", 9), ("fact_changes", 0)] {
@@ -212,5 +217,53 @@ async fn a_policy_is_shown_before_it_is_saved_and_saved_in_the_resource() -> Res
     assert_eq!((&run["dry_run"], &run["state"], &run["deleted_rows"]), (&json!(true), &json!("done"), &json!(0)));
     assert_eq!((of(&run, "findings", "planned_rows"), of(&run, "runs", "planned_rows")), (json!(3), json!(40)));
     assert_eq!(number(&db, "SELECT count(*) FROM tenant_acme.runs").await?, 47);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_stops_the_purge_of_a_tenant_that_nobody_can_act_in() -> Result<()> {
+    let fixture = Fixture::start().await?;
+    let tenant = fixture.tenant("acme", json!({ "plan": "Pro" })).await?;
+    let ada = fixture.person("acme", "admin").await?;
+    let of_any = format!("/v1/tenants/{}/legal-holds", tenant.id);
+    let reason = json!({ "reason": "a lawsuit" });
+    ada.post(&of_any, &reason).expect(StatusCode::FORBIDDEN).await?;
+
+    let mut tx = fixture.owner.begin().await?;
+    let progress = Progress {
+        state: TenantState::Offboarded,
+        step: "workloads_removed".to_owned(),
+        purge_after: Some(Utc::now() - TimeDelta::minutes(1)),
+    };
+    tenants::set_progress(&mut tx, tenant.id, &progress).await?;
+    tx.commit().await?;
+    let due = async || -> Result<usize> {
+        let mut tx = fixture.owner.begin().await?;
+        let due = tenants::due_for_purge(&mut tx).await?.len();
+        tx.rollback().await?;
+        Ok(due)
+    };
+    assert_eq!(due().await?, 1);
+    let platform = fixture.admin().await?;
+    platform.post("/v1/retention/legal-holds", &reason).tenant("acme").expect(StatusCode::FORBIDDEN).await?;
+    platform.post(&of_any, &json!({ "reason": " " })).expect(StatusCode::UNPROCESSABLE_ENTITY).await?;
+    let hold = platform.post(&of_any, &reason).expect(StatusCode::CREATED).await?;
+    assert_eq!(due().await?, 0);
+    let listed = platform.get("/v1/tenants/acme/legal-holds").expect(StatusCode::OK).await?;
+    assert_eq!((&listed["total"], &listed["items"][0]["id"]), (&json!(1), &hold["id"]));
+    let path = format!("{of_any}/{}", hold["id"].as_str().context("no id")?);
+    platform.delete(&path).expect(StatusCode::NO_CONTENT).await?;
+    platform.delete(&path).expect(StatusCode::NOT_FOUND).await?;
+    assert_eq!(due().await?, 1);
+    let db = PgPool::connect(&fixture.superuser_url()?).await?;
+    let told = "SELECT count(*) FROM tenant_acme.audit_log WHERE action LIKE 'legal_hold.%'";
+    assert_eq!(number(&db, told).await?, 2);
+
+    // Once a purge has begun, it is too late.
+    let mut tx = fixture.owner.begin().await?;
+    assert!(tenants::begin_purge(&mut tx, tenant.id).await?.is_some());
+    tx.commit().await?;
+    platform.post(&of_any, &reason).expect(StatusCode::CONFLICT).await?;
+    platform.get("/v1/tenants/nobody/legal-holds").expect(StatusCode::NOT_FOUND).await?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use store::fencing::{self, Epoch};
 use store::migrate::{self, Migration};
 use store::provision::{self, DatabaseState};
+use store::retention::holds;
 use store::tenants::{Progress, TenantState};
 use store::{Error, Slug, tenants};
 
@@ -145,12 +146,34 @@ async fn a_tenant_that_came_back_is_not_purged_on_old_approvals() -> anyhow::Res
     tenants::set_progress(&mut tx, tenant.id, &later).await?;
     assert_eq!(tenants::begin_purge(&mut tx, tenant.id).await?, None, "it is not due");
 
-    // Once it has begun, nobody takes the tenant up any more, and a purge that broke off goes on.
+    // Held, it is not due, whatever was approved.
+    tenants::set_progress(&mut tx, tenant.id, &offboarded).await?;
+    tx.commit().await?;
+    let mut platform = installation.api.platform().await?;
+    let hold = holds::place(&mut platform, &tenant, "a lawsuit", "user:1").await?;
+    platform.commit().await?;
+    let mut tx = installation.owner.begin().await?;
+    assert_eq!(tenants::due_for_purge(&mut tx).await?, []);
+    assert_eq!(tenants::begin_purge(&mut tx, tenant.id).await?, None);
+    tx.commit().await?;
+    let mut platform = installation.api.platform().await?;
+    assert!(holds::lift(&mut platform, tenant.id, hold.hold_id, "user:2").await?.is_some());
+    platform.commit().await?;
+
+    // Once it has begun, nobody takes the tenant up or holds it any more, and a purge that broke off goes on.
+    let mut tx = installation.owner.begin().await?;
+    assert_eq!(tenants::due_for_purge(&mut tx).await?.len(), 1);
     tenants::set_progress(&mut tx, tenant.id, &offboarded).await?;
     assert!(tenants::begin_purge(&mut tx, tenant.id).await?.is_some());
     assert!(matches!(tenants::set_progress(&mut tx, tenant.id, &active).await, Err(Error::BeingPurged)));
     let row = tenants::by_id(&mut tx, tenant.id).await?.unwrap();
     assert!(matches!(row.adoptable(Some(tenant.id)), Err(Error::BeingPurged)));
+    tx.commit().await?;
+    let mut platform = installation.api.platform().await?;
+    let refused = holds::place(&mut platform, &tenant, "too late", "user:1").await;
+    assert!(matches!(refused, Err(Error::BeingPurged)), "{refused:?}");
+    platform.rollback().await?;
+    let mut tx = installation.owner.begin().await?;
     assert!(tenants::begin_purge(&mut tx, tenant.id).await?.is_some());
     tenants::purge(&mut tx, tenant.id).await?;
     assert_eq!(tenants::begin_purge(&mut tx, tenant.id).await?, None);
