@@ -44,8 +44,10 @@ pub struct Asset {
     pub score: Option<i16>,
     /// Checks by verdict.
     pub passed: i32,
-    /// Checks that fail.
+    /// Checks that fail, and nothing waives it.
     pub failed: i32,
+    /// Checks that fail under a waiver.
+    pub waived: i32,
     /// Checks without a subject.
     pub not_applicable: i32,
     /// Checks that could not be decided.
@@ -81,8 +83,9 @@ pub enum Sort {
 macro_rules! columns {
     () => {
         "a.asset_id, a.identity, a.kind, a.name, a.os, a.labels, a.first_seen_at, a.last_seen_at, s.score,
-         COALESCE(s.passed, 0) AS passed, COALESCE(s.failed, 0) AS failed, COALESCE(s.not_applicable, 0) AS not_applicable,
-         COALESCE(s.error, 0) AS error, COALESCE(s.open_critical, 0) AS open_critical, COALESCE(s.open_high, 0) AS open_high,
+         COALESCE(s.passed, 0) AS passed, COALESCE(s.failed, 0) AS failed, COALESCE(s.waived, 0) AS waived,
+         COALESCE(s.not_applicable, 0) AS not_applicable, COALESCE(s.error, 0) AS error,
+         COALESCE(s.open_critical, 0) AS open_critical, COALESCE(s.open_high, 0) AS open_high,
          COALESCE(s.open_medium, 0) AS open_medium, COALESCE(s.open_low, 0) AS open_low,
          a.criticality, a.internet_facing, s.risk"
     };

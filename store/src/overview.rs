@@ -35,8 +35,10 @@ pub struct Totals {
     pub assessed_weight: i64,
     /// Checks by verdict.
     pub passed: i64,
-    /// Checks that fail.
+    /// Checks that fail, and nothing waives it.
     pub failed: i64,
+    /// Checks that fail under a waiver.
+    pub waived: i64,
     /// Checks without a subject.
     pub not_applicable: i64,
     /// Checks that could not be decided.
@@ -73,6 +75,7 @@ pub async fn read<M: Mode>(tx: &mut TenantTx<M>) -> Result<Overview> {
          FROM (SELECT COALESCE(sum(passed_weight), 0)::bigint AS passed_weight,
                  COALESCE(sum(assessed_weight), 0)::bigint AS assessed_weight,
                  COALESCE(sum(passed), 0)::bigint AS passed, COALESCE(sum(failed), 0)::bigint AS failed,
+                 COALESCE(sum(waived), 0)::bigint AS waived,
                  COALESCE(sum(not_applicable), 0)::bigint AS not_applicable, COALESCE(sum(error), 0)::bigint AS error,
                  COALESCE(sum(open_critical), 0)::bigint AS open_critical, COALESCE(sum(open_high), 0)::bigint AS open_high,
                  COALESCE(sum(open_medium), 0)::bigint AS open_medium, COALESCE(sum(open_low), 0)::bigint AS open_low

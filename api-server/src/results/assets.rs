@@ -16,6 +16,7 @@ use crate::{
         Allow, Scope, TenantTx,
         permission::{ManageAssets, ReadResults},
     },
+    compliance::view::CheckCounts,
     error::{Error, Result},
     http::{
         body::Json,
@@ -23,10 +24,7 @@ use crate::{
         page::{List, Listing, Part},
         query::{Path, Query},
     },
-    results::{
-        overview::{SeverityCounts, VerdictCounts},
-        risk::Criticality,
-    },
+    results::{overview::SeverityCounts, risk::Criticality},
     state::App,
     tenants::plan,
 };
@@ -50,7 +48,7 @@ pub struct AssetView {
     /// 0 to 100; none where nothing was assessed.
     pub score: Option<i16>,
     /// Its checks by verdict.
-    pub checks: VerdictCounts,
+    pub checks: CheckCounts,
     /// Its open findings.
     pub findings: SeverityCounts,
     /// 0 to 100; none where nothing looked at it yet.
@@ -74,9 +72,10 @@ fn view(row: assets::Asset) -> AssetView {
         os: row.os,
         labels: row.labels,
         score: row.score,
-        checks: VerdictCounts {
+        checks: CheckCounts {
             passed: row.passed.into(),
             failed: row.failed.into(),
+            waived: row.waived.into(),
             not_applicable: row.not_applicable.into(),
             error: row.error.into(),
         },

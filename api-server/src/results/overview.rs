@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{Allow, Scope, permission::ReadResults},
+    compliance::view::CheckCounts,
     error::Result,
     results::{
         findings::{FindingView, view},
@@ -30,7 +31,7 @@ pub type Overviews = Rounds<Option<Arc<Overview>>>;
 pub struct OverviewView {
     /// 0 to 100; none where nothing was assessed or the plan has no score.
     pub score: Option<u8>,
-    /// Checks that passed or failed.
+    /// Checks that passed, or failed with nothing to waive it.
     pub assessed: i64,
     /// Open findings.
     pub findings: SeverityCounts,
@@ -39,7 +40,7 @@ pub struct OverviewView {
     /// Agents.
     pub agents: AgentTotals,
     /// Checks by verdict, over all assets.
-    pub checks: VerdictCounts,
+    pub checks: CheckCounts,
     /// Scans that have not ended.
     pub jobs: JobCounts,
     /// When the last result came in.
@@ -74,7 +75,7 @@ pub struct AgentTotals {
     pub silent: i64,
 }
 
-/// Counts by verdict.
+/// What the checks of a run came to.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct VerdictCounts {
     /// Passed.
@@ -131,9 +132,10 @@ pub async fn read(_: Allow<ReadResults>, scope: Scope, State(app): State<App>) -
             online: totals.agents_online,
             silent: totals.agents - totals.agents_online,
         },
-        checks: VerdictCounts {
+        checks: CheckCounts {
             passed: totals.passed,
             failed: totals.failed,
+            waived: totals.waived,
             not_applicable: totals.not_applicable,
             error: totals.error,
         },

@@ -55,6 +55,10 @@ async fn a_waiver_moves_the_scores_until_it_is_taken_back() -> Result<()> {
     assert_eq!(waived["frameworks"][0]["coverage"], before["frameworks"][0]["coverage"], "its state is known");
     let overview = ada.get("/v1/overview").expect(StatusCode::OK).await?;
     assert_eq!(overview["score"], 100);
+    let asset = ada.get(&format!("/v1/assets/{}", host.asset_id)).expect(StatusCode::OK).await?;
+    for counted in [&overview["checks"], &asset["checks"]] {
+        assert_eq!(*counted, waived["checks"], "what is waived is in no other number, and missing in none");
+    }
 
     // The way down: the framework, its control, the control's check, the asset, the rows.
     let framework = format!("/v1/compliance/frameworks/{FRAMEWORK}");

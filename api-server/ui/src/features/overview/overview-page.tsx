@@ -103,7 +103,7 @@ function Figures({ overview, slug }: { overview: Overview; slug: string }) {
       </Card>
       <Card title={t("overview.checks")}>
         <dl className="grid grid-cols-[1fr_auto] gap-y-2">
-          {(["passed", "failed", "not_applicable", "error"] as const).map((verdict) => (
+          {(["passed", "failed", "waived", "not_applicable", "error"] as const).map((verdict) => (
             <Row key={verdict} name={t(`verdict.${verdict}`)} value={checks[verdict]} />
           ))}
           <Row name={t("overview.assets")} value={overview.assets} />
