@@ -154,7 +154,7 @@ pub fn envelope_of(module: &Module, verdicts: &[Verdict], resources: &[&str]) ->
     }
 }
 
-fn enrollment(name: &str) -> agents::Enrollment {
+pub fn enrollment(name: &str) -> agents::Enrollment {
     agents::Enrollment {
         identity: format!("state:{name}"),
         hostname: name.to_owned(),
