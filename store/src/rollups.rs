@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -66,9 +66,16 @@ pub struct TenantRollup {
 
 /// Measures the tenant of the transaction, from its kept scores, and writes today's row of its trend.
 pub async fn measure(tx: &mut TenantTx<Write>) -> Result<Rollup> {
+    let measured: Rollup = sqlx::query_as(AssertSqlSafe(format!("WITH k AS ({SUMS}) {MEASURED}")))
+        .bind(crate::agents::SILENT_AFTER.as_secs_f64())
+        .fetch_one(tx.connection()?)
+        .await?;
+    record(tx, measured).await
+}
+
+/// Rates what [`MEASURED`] gave, and writes today's row of the tenant's trend.
+pub(crate) async fn record(tx: &mut TenantTx<Write>, mut rollup: Rollup) -> Result<Rollup> {
     let tenant_id = tx.tenant().id;
-    let mut rollup: Rollup =
-        sqlx::query_as(MEASURE).bind(crate::agents::SILENT_AFTER.as_secs_f64()).fetch_one(tx.connection()?).await?;
     rollup.score = analysis::score::of_weights(rollup.passed_weight, rollup.assessed_weight).map(i16::from);
     let sums = analysis::risk::FleetSums { load: rollup.risk_load, assets: rollup.risk_assets };
     rollup.risk = sums.risk().map(i16::from);
@@ -101,18 +108,25 @@ pub async fn refresh(db: &Db, tenant: &TenantRef) -> Result<Rollup> {
     Ok(rollup)
 }
 
-const MEASURE: &str = "SELECT NULL::smallint AS score,
-    COALESCE(sum(passed_weight), 0)::bigint AS passed_weight, COALESCE(sum(assessed_weight), 0)::bigint AS assessed_weight,
-    COALESCE(sum(passed), 0)::bigint AS checks_passed, COALESCE(sum(failed), 0)::bigint AS checks_failed,
-    COALESCE(sum(not_applicable), 0)::bigint AS checks_not_applicable, COALESCE(sum(error), 0)::bigint AS checks_error,
-    COALESCE(sum(open_critical), 0)::bigint AS open_critical, COALESCE(sum(open_high), 0)::bigint AS open_high,
-    COALESCE(sum(open_medium), 0)::bigint AS open_medium, COALESCE(sum(open_low), 0)::bigint AS open_low,
-    (SELECT count(*) FROM assets) AS assets,
+/// What the kept scores of all assets come to: one pass over them.
+pub(crate) const SUMS: &str = "SELECT COALESCE(sum(passed_weight), 0)::bigint AS passed_weight,
+    COALESCE(sum(assessed_weight), 0)::bigint AS assessed_weight, COALESCE(sum(passed), 0)::bigint AS passed,
+    COALESCE(sum(failed), 0)::bigint AS failed, COALESCE(sum(not_applicable), 0)::bigint AS not_applicable,
+    COALESCE(sum(error), 0)::bigint AS error, COALESCE(sum(waived), 0)::bigint AS waived,
+    COALESCE(sum(waived_weight), 0)::bigint AS waived_weight, COALESCE(sum(open_critical), 0)::bigint AS open_critical,
+    COALESCE(sum(open_high), 0)::bigint AS open_high, COALESCE(sum(open_medium), 0)::bigint AS open_medium,
+    COALESCE(sum(open_low), 0)::bigint AS open_low, COALESCE(sum(load), 0)::bigint AS load, count(*) AS looked_at
+    FROM asset_scores";
+
+/// A [`Rollup`] from [`SUMS`] under the name `k`, without score and risk; `$1` is [`crate::agents::SILENT_AFTER`] in seconds.
+pub(crate) const MEASURED: &str = "SELECT NULL::smallint AS score, k.passed_weight, k.assessed_weight, k.passed AS checks_passed,
+    k.failed AS checks_failed, k.not_applicable AS checks_not_applicable, k.error AS checks_error,
+    k.open_critical, k.open_high, k.open_medium, k.open_low, (SELECT count(*) FROM assets) AS assets,
     (SELECT count(*) FROM agents WHERE state = 'active') AS agents,
     (SELECT count(*) FROM agents WHERE state = 'active' AND last_seen_at > now() - make_interval(secs => $1)) AS agents_online,
     (SELECT max(received_at) FROM runs) AS last_result_at,
-    NULL::smallint AS risk, COALESCE(sum(load), 0)::bigint AS risk_load, count(*) AS risk_assets
-    FROM asset_scores";
+    NULL::smallint AS risk, k.load AS risk_load, k.looked_at AS risk_assets
+    FROM k";
 
 /// Stores a tenant's figures. Writes nothing but the time if they are the same.
 pub async fn store(tx: &mut PlatformTx, tenant_id: Uuid, rollup: &Rollup) -> Result<()> {

@@ -154,16 +154,27 @@ async fn refresh(app: &App, settled: &Settled, tenant: &TenantRef) -> Result<()>
         tx.commit().await?;
         return Ok(());
     };
-    // First: what they count is in the figures that are measured.
+    // First: what they count is in the figures that are measured, often on the way.
     let kept = compliance::keep(&app.db, tenant, &weights).await?;
+    let mut measured = kept.measured.clone();
     if settled.is_due(tenant.id, weights) {
         let mut tx = app.db.tenant::<Write>(tenant).await?;
         risk::settle(&mut tx, &weights).await?;
         tx.commit().await?;
         settled.done(tenant.id, weights);
+        // Risks may be others now.
+        measured = None;
     }
-    rollups::refresh(&app.db, tenant).await?;
+    let rollup = if let Some(rollup) = measured {
+        rollup
+    } else {
+        let mut tx = app.db.tenant::<Write>(tenant).await?;
+        let rollup = rollups::measure(&mut tx).await?;
+        tx.commit().await?;
+        rollup
+    };
     let mut tx = app.db.platform().await?;
+    rollups::store(&mut tx, tenant.id, &rollup).await?;
     compliance::publish(&mut tx, tenant.id, &kept).await?;
     tx.commit().await?;
     if !kept.is_whole {

@@ -18,6 +18,7 @@ use super::{read, trend};
 use crate::error::Result;
 use crate::names::TenantRef;
 use crate::pool::Db;
+use crate::rollups::{self, Rollup};
 use crate::tx::{Mode, PlatformTx, TenantTx, Write};
 use crate::waivers::{COVERS, NAMED};
 
@@ -35,6 +36,13 @@ pub struct Kept {
     pub due_at: Option<DateTime<Utc>>,
     /// How each framework stands now, and under the empty name the tenant; none if another worker is at it.
     pub standings: Option<BTreeMap<String, Standing>>,
+    /// The tenant in figures, where they were measured on the way: as [`rollups::measure`] does, today's row of its trend included.
+    pub measured: Option<Rollup>,
+}
+
+impl Kept {
+    /// There is more to do, here or for another worker.
+    const UNDONE: Self = Self { is_whole: false, due_at: None, standings: None, measured: None };
 }
 
 /// Brings the tenant's standings up to what its verdicts and waivers say now, counted with these weights.
@@ -45,7 +53,7 @@ pub async fn keep(db: &Db, tenant: &TenantRef, weights: &Weights) -> Result<Kept
         let mut tx = db.tenant::<Write>(tenant).await?;
         let Some(step) = step(tx.connection()?, weights, place).await? else {
             tx.rollback().await?;
-            return Ok(Kept { is_whole: false, due_at: None, standings: None });
+            return Ok(Kept::UNDONE);
         };
         has_moved |= step.has_moved;
         has_left |= step.has_left;
@@ -55,12 +63,16 @@ pub async fn keep(db: &Db, tenant: &TenantRef, weights: &Weights) -> Result<Kept
             if has_moved {
                 trend::record(&mut tx, &standings).await?;
             }
+            let measured = match step.measured {
+                Some(measured) => Some(rollups::record(&mut tx, measured).await?),
+                None => None,
+            };
             tx.commit().await?;
-            return Ok(Kept { is_whole: !has_left, due_at: step.due_at, standings: Some(standings) });
+            return Ok(Kept { is_whole: !has_left, due_at: step.due_at, standings: Some(standings), measured });
         }
         tx.commit().await?;
     }
-    Ok(Kept { is_whole: false, due_at: None, standings: None })
+    Ok(Kept::UNDONE)
 }
 
 /// Tells those who look at many tenants what [`keep`] came to. Writes nothing if they know it.
@@ -97,6 +109,15 @@ struct Step {
     /// The last asset that was looked at: the next step begins behind it.
     place: Uuid,
     due_at: Option<DateTime<Utc>>,
+    /// What the scores of all assets came to; none if nothing moved.
+    measured: Option<Rollup>,
+}
+
+impl Step {
+    /// Nothing moved.
+    fn still(is_last: bool, place: Uuid, due_at: Option<DateTime<Utc>>) -> Self {
+        Self { has_moved: false, has_left: false, is_last, place, due_at, measured: None }
+    }
 }
 
 /// What is known before anything is moved.
@@ -152,15 +173,14 @@ async fn step(connection: &mut PgConnection, weights: &Weights, place: Uuid) -> 
     }
     if turned > 0 || is_other_basis {
         // Committed at once: the rows of many assets are held, and their agents may be waiting.
-        return Ok(Some(Step { has_moved: false, has_left: false, is_last: false, place: Uuid::nil(), due_at }));
+        return Ok(Some(Step::still(false, Uuid::nil(), due_at)));
     }
     let has_more = behind.len() > BATCH;
     behind.truncate(BATCH);
     let place = behind.last().map_or(place, |asset| asset.asset_id);
     let has_lost = known.kept_assets.is_some_and(|kept| kept != known.assets);
-    let has_moved = !behind.is_empty() || has_lost;
-    if !has_moved {
-        return Ok(Some(Step { has_moved, has_left: false, is_last: true, place, due_at }));
+    if behind.is_empty() && !has_lost {
+        return Ok(Some(Step::still(true, place, due_at)));
     }
     let ids = |behind: &[Behind]| behind.iter().map(|asset| asset.asset_id).collect::<Vec<_>>();
     let undecided = recount(connection, &ids(&behind), weights).await?;
@@ -189,8 +209,10 @@ async fn step(connection: &mut PgConnection, weights: &Weights, place: Uuid) -> 
     .execute(&mut *connection)
     .await?;
     let added = behind.iter().filter(|asset| asset.is_new).count();
-    write_tenant(connection, known.assets + i64::try_from(added).unwrap_or(i64::MAX), &basis).await?;
-    Ok(Some(Step { has_moved, has_left: !undecided.is_empty(), is_last: !has_more, place, due_at }))
+    let assets = known.assets + i64::try_from(added).unwrap_or(i64::MAX);
+    let measured = Some(write_tenant(connection, assets, &basis).await?);
+    let (has_left, is_last) = (!undecided.is_empty(), !has_more);
+    Ok(Some(Step { has_moved: true, has_left, is_last, place, due_at, measured }))
 }
 
 /// Waivers that began, ended or were taken back: the assets on which they concern a failing check are behind. Gives how many.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use analysis::compliance::Standing;
-use sqlx::PgConnection;
 use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::sums::{self, OnAsset, Overall};
 use crate::error::Result;
+use crate::rollups::{MEASURED, Rollup, SUMS};
 
 /// A row of `standings`: of an asset or of none, with its sums and its controls.
 type Row = (Option<Uuid>, String, Standing, Json<serde_json::Value>);
@@ -66,28 +67,30 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// The tenant's own row: each check once, from the assets' scores, and the controls of all frameworks.
-pub(super) async fn write_tenant(connection: &mut PgConnection, assets: i64, basis: &str) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO standings (asset_id, framework, passed_weight, assessed_weight, passed, failed, not_applicable, error,
-             waived, waived_weight, controls_passed, controls_failed, controls_waived, controls, assets, basis)
-         SELECT NULL::uuid, ''::text, k.*, f.*, '{}'::jsonb, $1::bigint, $2::text
-         FROM (SELECT COALESCE(sum(passed_weight), 0)::bigint, COALESCE(sum(assessed_weight), 0)::bigint,
-                 COALESCE(sum(passed), 0)::bigint, COALESCE(sum(failed), 0)::bigint, COALESCE(sum(not_applicable), 0)::bigint,
-                 COALESCE(sum(error), 0)::bigint, COALESCE(sum(waived), 0)::bigint, COALESCE(sum(waived_weight), 0)::bigint
-             FROM asset_scores) k,
-             (SELECT COALESCE(sum(controls_passed), 0)::bigint, COALESCE(sum(controls_failed), 0)::bigint,
-                 COALESCE(sum(controls_waived), 0)::bigint FROM standings WHERE asset_id IS NULL AND framework <> '') f
-         ON CONFLICT (asset_id, framework) DO UPDATE SET passed_weight = excluded.passed_weight,
-             assessed_weight = excluded.assessed_weight, passed = excluded.passed, failed = excluded.failed,
-             not_applicable = excluded.not_applicable, error = excluded.error, waived = excluded.waived,
-             waived_weight = excluded.waived_weight, controls_passed = excluded.controls_passed,
-             controls_failed = excluded.controls_failed, controls_waived = excluded.controls_waived,
-             assets = excluded.assets, basis = excluded.basis, updated_at = now()",
-    )
-    .bind(assets)
-    .bind(basis)
-    .execute(connection)
-    .await?;
-    Ok(())
+/// The tenant's own row: each check once, from the assets' scores, and the controls of all frameworks. Gives what these scores
+/// come to beside, so that nobody passes over them again.
+pub(super) async fn write_tenant(connection: &mut PgConnection, assets: i64, basis: &str) -> Result<Rollup> {
+    let statement = format!(
+        "WITH k AS MATERIALIZED ({SUMS}), written AS (
+             INSERT INTO standings (asset_id, framework, passed_weight, assessed_weight, passed, failed, not_applicable, error,
+                 waived, waived_weight, controls_passed, controls_failed, controls_waived, controls, assets, basis)
+             SELECT NULL::uuid, ''::text, k.passed_weight, k.assessed_weight, k.passed, k.failed, k.not_applicable, k.error,
+                 k.waived, k.waived_weight, f.*, '{{}}'::jsonb, $2::bigint, $3::text
+             FROM k, (SELECT COALESCE(sum(controls_passed), 0)::bigint, COALESCE(sum(controls_failed), 0)::bigint,
+                     COALESCE(sum(controls_waived), 0)::bigint FROM standings WHERE asset_id IS NULL AND framework <> '') f
+             ON CONFLICT (asset_id, framework) DO UPDATE SET passed_weight = excluded.passed_weight,
+                 assessed_weight = excluded.assessed_weight, passed = excluded.passed, failed = excluded.failed,
+                 not_applicable = excluded.not_applicable, error = excluded.error, waived = excluded.waived,
+                 waived_weight = excluded.waived_weight, controls_passed = excluded.controls_passed,
+                 controls_failed = excluded.controls_failed, controls_waived = excluded.controls_waived,
+                 assets = excluded.assets, basis = excluded.basis, updated_at = now()
+         )
+         {MEASURED}"
+    );
+    Ok(sqlx::query_as(AssertSqlSafe(statement))
+        .bind(crate::agents::SILENT_AFTER.as_secs_f64())
+        .bind(assets)
+        .bind(basis)
+        .fetch_one(connection)
+        .await?)
 }
