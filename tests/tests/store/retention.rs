@@ -340,6 +340,27 @@ async fn a_cut_log_goes_on_and_what_else_is_missing_is_found() -> anyhow::Result
 }
 
 #[tokio::test]
+async fn what_was_chained_since_the_preview_stays_for_the_next_run() -> anyhow::Result<()> {
+    let installation = Installation::start().await?;
+    let tenant = installation.tenant("acme").await?;
+    let insert = "INSERT INTO audit_log (audit_id, actor, action, created_at)
+        SELECT gen_random_uuid(), 'a', 'b', now() - interval '60 days' FROM generate_series(1, 50)";
+    as_tenant(&installation, insert).await?;
+    chain(&installation, &tenant).await?;
+    let end = ends(&installation, &tenant, 40).await?[&Table::AuditLog];
+    assert_eq!(end.sequence, Some(50));
+    as_tenant(&installation, insert).await?;
+    chain(&installation, &tenant).await?;
+    assert_eq!(delete(&installation, &tenant, Table::AuditLog, end).await?, Some(50));
+    assert_eq!(installation.number("SELECT count(*) FROM tenant_acme.audit_log").await?, 50);
+    let end = ends(&installation, &tenant, 40).await?[&Table::AuditLog];
+    assert_eq!((end.sequence, delete(&installation, &tenant, Table::AuditLog, end).await?), (Some(100), Some(50)));
+    let verified = audit_chain::verify(&installation.owner, &tenant).await?;
+    assert_eq!((verified.rows, verified.cut, verified.broken), (0, Some(100), None));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_batch_of_a_log_reads_its_own_rows_however_many_are_to_go() -> anyhow::Result<()> {
     const OLD: u64 = 10_000;
     let bound = Bound { rows: 250, bytes: usize::MAX };
