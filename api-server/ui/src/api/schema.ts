@@ -1022,7 +1022,7 @@ export interface paths {
         /** Lists the tenant's legal holds: those that hold, then those that were lifted. */
         get: operations["get_retention_legal_holds"];
         put?: never;
-        /** Places a legal hold: from the answer on, retention deletes nothing of the tenant. */
+        /** Places a legal hold: from the answer on, retention deletes nothing of the tenant and no purge of it begins. */
         post: operations["post_retention_legal_holds"];
         delete?: never;
         options?: never;
@@ -1217,6 +1217,44 @@ export interface paths {
         post?: never;
         /** Deletes a tenant; its deletion policy says what becomes of the data. `If-Match` takes the version last read. */
         delete: operations["delete_tenants_by_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tenants/{id}/legal-holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists a tenant's legal holds, in whatever state it is: those that hold, then those that were lifted. */
+        get: operations["get_tenants_by_id_legal_holds"];
+        put?: never;
+        /**
+         * Places a legal hold on a tenant, in whatever state it is: from the answer on, retention deletes nothing of it and no purge of
+         *     it begins.
+         */
+        post: operations["post_tenants_by_id_legal_holds"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tenants/{id}/legal-holds/{hold_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Lifts a legal hold of a tenant, in whatever state it is; a purge that is due and approved begins with the last one. */
+        delete: operations["delete_tenants_by_id_legal_holds_by_hold_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1605,7 +1643,7 @@ export interface components {
              */
             score?: number | null;
             /** @description Its checks by verdict. */
-            checks: components["schemas"]["VerdictCounts"];
+            checks: components["schemas"]["CheckCounts"];
             /** @description Its open findings. */
             findings: components["schemas"]["SeverityCounts"];
             /**
@@ -2642,7 +2680,7 @@ export interface components {
                  */
                 score?: number | null;
                 /** @description Its checks by verdict. */
-                checks: components["schemas"]["VerdictCounts"];
+                checks: components["schemas"]["CheckCounts"];
                 /** @description Its open findings. */
                 findings: components["schemas"]["SeverityCounts"];
                 /**
@@ -3456,7 +3494,7 @@ export interface components {
             score?: number | null;
             /**
              * Format: int64
-             * @description Checks that passed or failed.
+             * @description Checks that passed, or failed with nothing to waive it.
              */
             assessed: number;
             /** @description Open findings. */
@@ -3469,7 +3507,7 @@ export interface components {
             /** @description Agents. */
             agents: components["schemas"]["AgentTotals"];
             /** @description Checks by verdict, over all assets. */
-            checks: components["schemas"]["VerdictCounts"];
+            checks: components["schemas"]["CheckCounts"];
             /** @description Scans that have not ended. */
             jobs: components["schemas"]["JobCounts"];
             /**
@@ -4935,7 +4973,7 @@ export interface components {
          * @enum {string}
          */
         Verdict: "pass" | "fail" | "not_applicable" | "error";
-        /** @description Counts by verdict. */
+        /** @description What the checks of a run came to. */
         VerdictCounts: {
             /**
              * Format: int64
@@ -11624,6 +11662,279 @@ export interface operations {
             };
             /** @description The tenant has changed since it was read */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_tenants_by_id_legal_holds: {
+        parameters: {
+            query?: {
+                /** @description From 1. */
+                page?: number;
+                /** @description Rows in a page, at most 100. */
+                page_size?: number;
+            };
+            header?: never;
+            path: {
+                /** @description UUID or slug */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Paged_HoldView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_tenants_by_id_legal_holds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description UUID or slug */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHold"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldView"];
+                };
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Its purge has begun */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The content type is not one that the route takes */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The body does not fit; an unknown field is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something went wrong on our side */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Something that the API needs does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_tenants_by_id_legal_holds_by_hold_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description UUID or slug */
+                id: string;
+                hold_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is lifted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No credential, or one that does not hold */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The role may not do this, the plan does not have it, or the tenant is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to another tenant */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
