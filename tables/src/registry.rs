@@ -196,6 +196,7 @@ pub(crate) static TABLES: &[&Table] = &[
     &osquery::ssh_configs::TABLE,
     &own::ssh_endpoints::TABLE,
     &own::sshd_effective_config::TABLE,
+    &own::sshd_match_config::TABLE,
     &osquery::startup_items::TABLE,
     &own::sudo_commands::TABLE,
     &own::sudo_defaults::TABLE,

@@ -220,6 +220,30 @@ fn a_block_of_sshd_that_holds_for_everybody_decides() {
 }
 
 #[test]
+fn a_block_of_sshd_for_some_says_what_holds_for_them() {
+    let asked = "SELECT criteria, keyword, value, may_be_root FROM sshd_match_config";
+    let found = |text: &str| {
+        let host = Made::new().with("/etc/ssh/sshd_config", text).with(
+            "/etc/ssh/own",
+            "PermitRootLogin yes\nMatch Address 10.0.0.0/8\nBanner none\nMatch all\nLogLevel quiet\n",
+        );
+        let found = ask(&host.image(), asked);
+        assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+        lines(&found)
+    };
+    assert!(found("PermitRootLogin no\nMatch all\nPermitRootLogin yes\n").is_empty());
+    // Of a keyword the first value in a block counts.
+    let text = "PermitRootLogin no\nMatch User root\nPermitRootLogin YES\nPermitRootLogin no\nMatch User ada\nMaxSessions 20\n";
+    assert_eq!(found(text), ["User root|permitrootlogin|yes|1", "User ada|maxsessions|20|0"]);
+    // What a block for everybody says first holds in those behind it as well, and not in those before it.
+    let text = "Match Group a\nBanner none\nMatch all\nBanner /x\nPermitRootLogin no\nMatch Group b\nBanner none\nPermitRootLogin yes\n";
+    assert_eq!(found(text), ["Group a|banner|none|1"]);
+    let expected =
+        ["User ada|permitrootlogin|yes|0", "User ada|loglevel|QUIET|0", "User ada Address 10.0.0.0/8|banner|none|0"];
+    assert_eq!(found("Match User ada\nInclude own\n"), expected);
+}
+
+#[test]
 fn options_of_sshd_are_found_wherever_its_units_look() {
     let unit = |more: &str| format!("[Service]\n{more}\nExecStart=/usr/sbin/sshd -D $SSHD_OPTS\n");
     let host = |more: &str| {

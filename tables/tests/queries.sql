@@ -343,6 +343,8 @@ SELECT keyword, value FROM sshd_effective_config WHERE keyword IN ('passwordauth
 SELECT value FROM sshd_effective_config WHERE keyword = 'ciphers' AND (value LIKE '%cbc%' OR value LIKE '%arcfour%');
 -- settings_of_ssh_that_were_changed
 SELECT keyword, value, source FROM sshd_effective_config WHERE source <> 'default';
+-- settings_of_ssh_that_are_looser_for_some
+SELECT criteria, value, source FROM sshd_match_config WHERE keyword IN ('permitrootlogin', 'passwordauthentication') AND value = 'yes';
 -- kernel_settings_that_are_not_as_configured
 SELECT c.name, c.value, s.current_value FROM sysctl_configured c JOIN system_controls s ON s.name = c.name WHERE s.current_value <> c.value;
 -- kernel_settings_of_the_network

@@ -150,3 +150,16 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("x11uselocalhost", "yes"),
     ("xauthlocation", "/usr/bin/xauth"),
 ];
+
+/// Names that OpenSSH renamed and still accepts.
+pub(super) fn modern_name(keyword: String) -> String {
+    match keyword.as_str() {
+        "challengeresponseauthentication" | "skeyauthentication" => "kbdinteractiveauthentication".to_owned(),
+        "dsaauthentication" => "pubkeyauthentication".to_owned(),
+        "hostbasedacceptedkeytypes" => "hostbasedacceptedalgorithms".to_owned(),
+        "pubkeyacceptedkeytypes" => "pubkeyacceptedalgorithms".to_owned(),
+        "hostdsakey" => "hostkey".to_owned(),
+        "keepalive" => "tcpkeepalive".to_owned(),
+        _ => keyword,
+    }
+}

@@ -1,12 +1,15 @@
 //! `sshd_effective_config`: what `sshd -T` would answer, from the files alone: of a keyword the first value counts, `Include` is
 //! followed in place, and what no file says has OpenSSH's default. Of blocks of `Match` only those count that hold for everybody:
-//! what they say comes before all that stands outside of blocks. With a line that it refuses sshd does not start, so that nobody
-//! knows what it runs with: the table says so.
+//! what they say comes before all that stands outside of blocks. What the others say is in `sshd_match_config`. With a line that
+//! it refuses sshd does not start, so that nobody knows what it runs with: the table says so.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::own::sshd_defaults::{ACCUMULATED, DEFAULTS, DURATIONS, HOST_KEYS, IN_SMALL_LETTERS, ONE_A_WORD};
+use crate::own::sshd_criteria::Criteria;
+use crate::own::sshd_defaults::{
+    ACCUMULATED, DEFAULTS, DURATIONS, HOST_KEYS, IN_SMALL_LETTERS, ONE_A_WORD, modern_name,
+};
 use crate::own::{sshd_options, sshd_words};
 use crate::paths;
 use crate::reader::Scan;
@@ -30,29 +33,11 @@ const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin
 const MAX_INCLUDE_DEPTH: usize = 16;
 /// Files in all: a few that include each other by a pattern would otherwise be read without end.
 const MAX_FILES: usize = 256;
+/// Blocks of `Match` for some connections; a handful is usual.
+const MAX_BLOCKS: usize = 1_024;
 
 fn rows(scan: &Scan) -> Rows {
-    let options = sshd_options::of_service(scan);
-    let main = options.file.unwrap_or_else(|| MAIN.into());
-    let is_there = scan.metadata(&main, Follow::Never).is_some();
-    if is_there && !scan.metadata(&main, Follow::Links).is_some_and(|found| found.is_file()) {
-        // Of a link to nowhere the server says so and ends.
-        scan.warn(format!("{} cannot be read as a file, and sshd does not start without it", paths::display(&main)));
-        return Box::new(std::iter::empty());
-    }
-    let has_server = is_there || PROGRAMS.iter().any(|program| scan.exists(program));
-    if !has_server {
-        return Box::new(std::iter::empty());
-    }
-    let mut settings = Settings::default();
-    for (line, source) in &options.settings {
-        match sshd_words::of_line(line) {
-            Ok(Some((keyword, words))) => settings.add(keyword, &words, source),
-            Ok(None) => {}
-            Err(refused) => scan.warn(format!("an option in {source} has {}", refused.reason())),
-        }
-    }
-    settings.read(scan, &main, 0, Block::Outside);
+    let Some(mut settings) = Settings::of(scan) else { return Box::new(std::iter::empty()) };
     settings.take_blocks();
     settings.add_defaults();
     settings.add_listeners();
@@ -60,11 +45,31 @@ fn rows(scan: &Scan) -> Rows {
     Box::new(settings.list.into_iter().map(|one| row! { keyword: one.keyword, value: one.value, source: one.source }))
 }
 
+/// What blocks of `Match` say that hold for some connections only.
+pub(super) fn for_some(scan: &Scan) -> Vec<ForSome> {
+    Settings::of(scan).map(|settings| settings.some).unwrap_or_default()
+}
+
 #[derive(Debug, PartialEq, Eq)]
-struct Setting {
-    keyword: String,
-    value: String,
-    source: String,
+pub(super) struct Setting {
+    pub keyword: String,
+    pub value: String,
+    pub source: String,
+}
+
+/// A block of `Match` that holds for some connections only.
+#[derive(Debug)]
+pub(super) struct ForSome {
+    criteria: Criteria,
+    settings: Settings,
+}
+
+impl ForSome {
+    /// Its criteria with each of its settings.
+    pub fn into_settings(self) -> impl Iterator<Item = (Criteria, Setting)> {
+        let ForSome { criteria, settings } = self;
+        settings.list.into_iter().map(move |setting| (criteria.clone(), setting))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +80,8 @@ struct Settings {
     files_read: usize,
     /// What blocks say that hold for everybody.
     blocks: Option<Box<Settings>>,
+    /// The other blocks, in their order.
+    some: Vec<ForSome>,
 }
 
 /// Where a line stands.
@@ -82,32 +89,40 @@ struct Settings {
 enum Block {
     Outside,
     ForEverybody,
-    ForSome,
-}
-
-impl Block {
-    /// The block that the words of a `Match` begin.
-    fn of(words: &[String]) -> Self {
-        let is_all = words.len() == 1 && words.iter().all(|word| word.eq_ignore_ascii_case("all"));
-        let holds = |pair: &[String]| matches!(pair, [kind, patterns] if is_for_everybody(kind, patterns));
-        if is_all || !words.is_empty() && words.chunks(2).all(holds) { Block::ForEverybody } else { Block::ForSome }
-    }
-}
-
-/// Whether a criterion of `Match` holds for every connection.
-fn is_for_everybody(kind: &str, patterns: &str) -> bool {
-    let kinds = ["user", "group", "host", "address", "localaddress", "localport", "rdomain"];
-    let is_any = |pattern: &str| {
-        let is_whole = !pattern.is_empty() && pattern.chars().all(|letter| matches!(letter, '*' | '?'));
-        is_whole && pattern.contains('*') && pattern.matches('?').count() < 2
-            || matches!(pattern, "0.0.0.0/0" | "::/0") && kind.to_ascii_lowercase().ends_with("address")
-    };
-    kinds.iter().any(|known| kind.eq_ignore_ascii_case(known))
-        && !patterns.contains('!')
-        && patterns.split(',').any(is_any)
+    /// The position of the block in the list of those for some; a block behind the last one is not read.
+    ForSome(usize),
 }
 
 impl Settings {
+    /// What the service and its files say; none where there is no server, or no file that it could start with.
+    fn of(scan: &Scan) -> Option<Self> {
+        let options = sshd_options::of_service(scan);
+        let main = options.file.unwrap_or_else(|| MAIN.into());
+        let is_there = scan.metadata(&main, Follow::Never).is_some();
+        if is_there && !scan.metadata(&main, Follow::Links).is_some_and(|found| found.is_file()) {
+            // Of a link to nowhere the server says so and ends.
+            scan.warn(format!(
+                "{} cannot be read as a file, and sshd does not start without it",
+                paths::display(&main)
+            ));
+            return None;
+        }
+        let has_server = is_there || PROGRAMS.iter().any(|program| scan.exists(program));
+        if !has_server {
+            return None;
+        }
+        let mut settings = Settings::default();
+        for (line, source) in &options.settings {
+            match sshd_words::of_line(line) {
+                Ok(Some((keyword, words))) => settings.add(keyword, &words, source),
+                Ok(None) => {}
+                Err(refused) => scan.warn(format!("an option in {source} has {}", refused.reason())),
+            }
+        }
+        settings.read(scan, &main, 0, Block::Outside);
+        Some(settings)
+    }
+
     fn read(&mut self, scan: &Scan, path: &Path, depth: usize, around: Block) {
         self.files_read += 1;
         if self.files_read > MAX_FILES || depth > MAX_INCLUDE_DEPTH {
@@ -136,8 +151,7 @@ impl Settings {
                 }
             };
             match keyword.as_str() {
-                "match" => block = Block::of(&words),
-                _ if block == Block::ForSome => {}
+                "match" => block = self.begin(scan, &words, around),
                 "include" => {
                     for pattern in &words {
                         let absolute =
@@ -147,10 +161,41 @@ impl Settings {
                         }
                     }
                 }
-                _ if block == Block::ForEverybody => {
-                    self.blocks.get_or_insert_with(Box::default).add(keyword, &words, &shown);
+                _ => self.add_in(block, keyword, &words, &shown),
+            }
+        }
+    }
+
+    /// The block that the words of a `Match` begin, in a file that is included in `around`.
+    fn begin(&mut self, scan: &Scan, words: &[String], around: Block) -> Block {
+        let Some(criteria) = Criteria::of(words) else {
+            return if matches!(around, Block::ForSome(_)) { around } else { Block::ForEverybody };
+        };
+        let criteria = match around {
+            Block::ForSome(outer) => self.some.get(outer).map(|outer| criteria.within(&outer.criteria)),
+            Block::Outside | Block::ForEverybody => Some(criteria),
+        };
+        let position = self.some.len();
+        match criteria {
+            Some(criteria) if position < MAX_BLOCKS => {
+                self.some.push(ForSome { criteria, settings: Settings::default() });
+            }
+            _ => scan.warn("more than 1,024 blocks of Match are for some connections; the rest is not read"),
+        }
+        Block::ForSome(position)
+    }
+
+    fn add_in(&mut self, block: Block, keyword: String, words: &[String], source: &str) {
+        match block {
+            Block::Outside => self.add(keyword, words, source),
+            Block::ForEverybody => self.blocks.get_or_insert_with(Box::default).add(keyword, words, source),
+            Block::ForSome(position) => {
+                let keyword = modern_name(keyword);
+                // What a block for everybody said before comes first.
+                let is_decided = self.blocks.as_ref().is_some_and(|blocks| blocks.known.contains(&keyword));
+                if let Some(one) = self.some.get_mut(position).filter(|_| !is_decided) {
+                    one.settings.add(keyword, words, source);
                 }
-                _ => self.add(keyword, &words, &shown),
             }
         }
     }
@@ -255,19 +300,6 @@ fn host_and_port(address: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Names that OpenSSH renamed and still accepts.
-fn modern_name(keyword: String) -> String {
-    match keyword.as_str() {
-        "challengeresponseauthentication" | "skeyauthentication" => "kbdinteractiveauthentication".to_owned(),
-        "dsaauthentication" => "pubkeyauthentication".to_owned(),
-        "hostbasedacceptedkeytypes" => "hostbasedacceptedalgorithms".to_owned(),
-        "pubkeyacceptedkeytypes" => "pubkeyacceptedalgorithms".to_owned(),
-        "hostdsakey" => "hostkey".to_owned(),
-        "keepalive" => "tcpkeepalive".to_owned(),
-        _ => keyword,
-    }
-}
-
 /// The value as `sshd -T` writes it: durations in seconds, one word for one meaning.
 fn normal(keyword: &str, value: String) -> String {
     if DURATIONS.contains(&keyword) {
@@ -354,27 +386,6 @@ mod tests {
             ("10.0.0.1:80 rdomain red", "10.0.0.1:80 rdomain red"),
         ] {
             assert_eq!(listeners(value, &ports).join(" "), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn a_block_for_everybody_is_told_from_one_for_some() {
-        for (words, expected) in [
-            ("all", Block::ForEverybody),
-            ("User *", Block::ForEverybody),
-            ("user **,ada", Block::ForEverybody),
-            ("Address 0.0.0.0/0", Block::ForEverybody),
-            ("Address 0.0.0.0/0,::/0 User ?*", Block::ForEverybody),
-            ("User ada", Block::ForSome),
-            ("User *,!root", Block::ForSome),
-            ("User 0.0.0.0/0", Block::ForSome),
-            ("User * Address 10.0.0.0/8", Block::ForSome),
-            ("User * Group", Block::ForSome),
-            ("Nobody *", Block::ForSome),
-            ("", Block::ForSome),
-        ] {
-            let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
-            assert_eq!(Block::of(&words), expected, "{words:?}");
         }
     }
 
