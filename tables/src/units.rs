@@ -6,7 +6,7 @@ mod effective;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-pub(crate) use self::effective::values;
+pub(crate) use self::effective::{services_with, values};
 use crate::paths;
 use crate::posix::FileType;
 use crate::reader::Scan;

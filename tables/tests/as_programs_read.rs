@@ -270,6 +270,28 @@ fn options_of_sshd_are_found_wherever_its_units_look() {
 }
 
 #[test]
+fn another_unit_that_starts_sshd_with_other_options_is_told() {
+    let asked = "SELECT value FROM sshd_effective_config WHERE keyword = 'permitrootlogin'";
+    let told = |unit: &str, command: &str| {
+        let service =
+            |command: &str| format!("[Service]\nExecStart={command}\n[Install]\nWantedBy=multi-user.target\n");
+        let host = Made::new()
+            .with("/etc/ssh/sshd_config", "PermitRootLogin no\n")
+            .with("/usr/lib/systemd/system/ssh.service", service("/usr/sbin/sshd -D"))
+            .with("/usr/lib/systemd/system/other.service", service("/usr/bin/other -f /etc/ssh/sshd_config"))
+            .with(unit, service(command));
+        ask(&host.image(), asked).warnings.len()
+    };
+    let admin = "/etc/systemd/system/sshd-admin.service";
+    assert_eq!(told(admin, "/usr/sbin/sshd -D -f /etc/ssh/other_config"), 1);
+    assert_eq!(told(admin, "-/usr/sbin/sshd -D -o PermitRootLogin=yes"), 1);
+    assert_eq!(told("/etc/systemd/system/admin@.service", "/usr/sbin/sshd -i -oPermitRootLogin=yes"), 1);
+    assert_eq!(told("/etc/systemd/system/other.service.d/own.conf", "\nExecStart=/usr/sbin/sshd -f /x"), 1);
+    assert_eq!(told(admin, "/usr/sbin/sshd -D -f /etc/ssh/sshd_config -p 2222"), 0);
+    assert_eq!(told("/run/systemd/generator/sshd-unix@.service", "-/usr/sbin/sshd -i -o \"UsePAM no\""), 0);
+}
+
+#[test]
 fn a_drop_in_of_the_service_gives_sshd_its_options() {
     let host = || {
         Made::new()

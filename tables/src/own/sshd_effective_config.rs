@@ -26,7 +26,7 @@ table! {
     }
 }
 
-const MAIN: &str = "/etc/ssh/sshd_config";
+pub(super) const MAIN: &str = "/etc/ssh/sshd_config";
 const LISTEN: &str = "listenaddress";
 const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
 /// sshd itself ends at 16.

@@ -1,12 +1,13 @@
 //! What the service gives sshd on its command line: that of `ssh.service` or `sshd.service` with its drop-ins, and what variables
 //! such as `SSHD_OPTS` bring into it. A setting there comes before any file, and `-f` names another file. Where no such unit is,
 //! the variables that Debian's and Red Hat's units read are taken. A service for each connection (`ssh@.service`) that gives other
-//! options is told, because which of the two runs is not in files alone.
+//! options is told, because which of the two runs is not in files alone, and so is a unit of another name that does.
 
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::str::Chars;
 
+use crate::own::sshd_effective_config::MAIN;
 use crate::own::sshd_words;
 use crate::paths;
 use crate::reader::Scan;
@@ -17,6 +18,8 @@ const UNITS: [&str; 2] = ["ssh.service", "sshd.service"];
 const TEMPLATES: [&str; 2] = ["ssh@.service", "sshd@.service"];
 /// What may stand before the program of a command (`systemd.service(5)`); behind `@` the next word is its name.
 const PREFIXES: [char; 6] = ['@', '-', ':', '+', '!', '|'];
+/// Programs that start the one that is among their words.
+const STARTERS: [&str; 6] = ["sh", "bash", "dash", "env", "nice", "setsid"];
 const VARIABLES: [(&str, &str); 2] = [("/etc/default/ssh", "SSHD_OPTS"), ("/etc/sysconfig/sshd", "OPTIONS")];
 /// Options of sshd that take an argument.
 const WITH_ARGUMENT: &str = "CEbcfghkopu";
@@ -36,7 +39,7 @@ type Word = (String, String);
 pub(super) fn of_service(scan: &Scan) -> Options {
     let server = UNITS.iter().find_map(|unit| of_unit(scan, unit));
     let each = TEMPLATES.iter().find_map(|unit| of_unit(scan, unit));
-    match (server, each) {
+    let found = match (server, each) {
         (Some(server), Some(each)) => {
             if !server.says_the_same(&each) {
                 scan.warn("a service for each connection starts sshd with other options than the server has");
@@ -49,7 +52,35 @@ pub(super) fn of_service(scan: &Scan) -> Options {
             options.take(words_without_a_unit(scan));
             options
         }
+    };
+    tell_of_others(scan, &found);
+    found
+}
+
+/// Says which units of other names start sshd with other options: what holds for the server need not hold for those.
+fn tell_of_others(scan: &Scan, server: &Options) {
+    for unit in units::services_with(scan, "sshd") {
+        if UNITS.contains(&unit.as_str()) || TEMPLATES.contains(&unit.as_str()) {
+            continue;
+        }
+        let commands = units::values(scan, &unit, "Service", "ExecStart");
+        if commands.iter().any(|command| is_of_sshd(command))
+            && of_unit(scan, &unit).is_some_and(|other| !other.says_the_same(server))
+        {
+            scan.warn(format!("{unit} starts sshd with other options than the server has, which are not looked at"));
+        }
     }
+}
+
+/// Whether a command starts sshd, by itself or through another program.
+fn is_of_sshd(command: &str) -> bool {
+    let mut names = command
+        .split([' ', '\t', '"', '\'', ';'])
+        .map(|word| word.trim_start_matches(PREFIXES))
+        .filter_map(|word| Path::new(word).file_name()?.to_str());
+    let program = names.next();
+    program == Some("sshd")
+        || program.is_some_and(|program| STARTERS.contains(&program)) && names.any(|name| name == "sshd")
 }
 
 /// What a unit gives; none where there is no such unit.
@@ -167,7 +198,8 @@ impl Options {
     /// Whether another command line gives the same, wherever it has it from.
     fn says_the_same(&self, other: &Options) -> bool {
         let lines = |options: &Options| options.settings.iter().map(|(line, _)| line.clone()).collect::<Vec<_>>();
-        self.file == other.file && lines(self) == lines(other)
+        let file = |options: &Options| options.file.clone().unwrap_or_else(|| MAIN.into());
+        file(self) == file(other) && lines(self) == lines(other)
     }
 
     fn take(&mut self, words: Vec<Word>) {
@@ -267,6 +299,24 @@ mod tests {
         assert_eq!(value_of("SSHD_OPTS=\n", "SSHD_OPTS").as_deref(), Some(""));
         assert_eq!(value_of("OTHER=1\n", "SSHD_OPTS"), None);
     }
+
+    #[test]
+    fn a_command_of_sshd_is_told_from_others() {
+        for command in [
+            "/usr/sbin/sshd -D",
+            "-@/usr/sbin/sshd sshd -D",
+            "\"/usr/sbin/sshd\" -D",
+            "/bin/sh -c 'exec /usr/sbin/sshd'",
+        ] {
+            assert!(is_of_sshd(command), "{command}");
+        }
+        for command in
+            ["/usr/bin/test -x /usr/sbin/sshd", "/usr/bin/gitlab-sshd -D", "/bin/sh -c 'cat /etc/ssh/sshd_config'", ""]
+        {
+            assert!(!is_of_sshd(command), "{command}");
+        }
+    }
+
     #[test]
     fn a_file_of_variables_is_read_as_systemd_reads_it() {
         for (text, expected) in [

@@ -1,10 +1,12 @@
 //! A setting of a unit as the manager reads it: the unit file that counts, then its drop-ins, in which an empty value takes back
 //! what came before (`systemd.unit(5)`).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{FOLDERS, UnitFile, end_of_links};
 use crate::drop_in;
+use crate::paths;
 use crate::reader::Scan;
 use crate::root::Follow;
 
@@ -29,6 +31,27 @@ pub(crate) fn values(scan: &Scan, unit: &str, section: &str, key: &str) -> Vec<S
         }
     }
     values
+}
+
+/// Services whose files have a word in them, or that have drop-ins, which may have it; those that generators make are left out.
+pub(crate) fn services_with(scan: &Scan, word: &str) -> Vec<String> {
+    let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut with_drop_ins: BTreeSet<String> = BTreeSet::new();
+    for folder in FOLDERS.iter().filter(|folder| !folder.starts_with("/run/systemd/generator")) {
+        for entry in scan.list(folder) {
+            let name = paths::name(&entry.name);
+            if name.ends_with(".service") {
+                files.entry(name).or_insert_with(|| Path::new(folder).join(&entry.name));
+            } else if let Some(unit) = name.strip_suffix(".d").filter(|unit| unit.ends_with(".service")) {
+                with_drop_ins.insert(unit.to_owned());
+            }
+        }
+    }
+    let is_meant = |(name, path): &(String, PathBuf)| {
+        let is_masked = || end_of_links(scan, path).as_deref() == Some(Path::new("/dev/null"));
+        with_drop_ins.contains(name) || !is_masked() && scan.text(path).is_some_and(|text| text.contains(word))
+    };
+    files.into_iter().filter(is_meant).map(|(name, _)| name).collect()
 }
 
 /// Drop-ins of the unit itself, and those of all units of its type (`service.d`).
