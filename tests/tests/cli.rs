@@ -473,7 +473,7 @@ async fn a_changed_module_is_found_and_a_failing_test_says_what_differs() {
     let folder = tempfile::tempdir().unwrap();
     let copied = Command::new("cp").arg("-r").arg(&source).arg(folder.path()).status().unwrap();
     assert!(copied.success());
-    let path = folder.path().join("catalog/modules/compliance/linux-sshd-hardening@1.1.0.yaml");
+    let path = folder.path().join("catalog/modules/compliance/linux-sshd-hardening@1.2.0.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
     // Each check keeps a test that passes and one that fails, so that the module is still one.
     let (pass, fail) = ("sshd-max-auth-tries: pass", "sshd-max-auth-tries: fail");
