@@ -362,3 +362,106 @@ fn programs_with_capabilities_are_found_unless_they_are_known_to_need_them() {
     std::fs::remove_file(host.path("/opt/x/python3")).unwrap();
     assert_eq!(verdicts(&host.image(), "integrity-set-uid")["capabilities-known"], Verdict::Pass);
 }
+
+#[test]
+fn banners_that_name_the_system_fail() {
+    let banners = |id: &str, text: &str| {
+        let mut host = Made::new().with("/etc/os-release", format!("ID={id}\n"));
+        for path in ["/etc/motd", "/etc/issue", "/etc/issue.net"] {
+            host = host.with(path, text);
+        }
+        let verdicts = verdicts(&host.image(), "linux-sessions-banners");
+        ["banner-motd", "banner-issue", "banner-issue-net"].map(|check| verdicts[check])
+    };
+    assert_eq!(banners("ubuntu", "Ubuntu 24.04.2 LTS \\n \\l\n\n"), [Verdict::Fail; 3]);
+    assert_eq!(banners("alpine", "Welcome to Alpine Linux 3.20\n"), [Verdict::Fail; 3]);
+    assert_eq!(banners("debian", "Authorized users only.\n"), [Verdict::Pass; 3]);
+    let license = "The programs included with the Debian GNU/Linux system are free software;\n";
+    assert_eq!(banners("debian", license), [Verdict::Pass, Verdict::Fail, Verdict::Fail]);
+}
+
+#[test]
+fn a_time_for_idle_shells_that_is_taken_back_does_not_count() {
+    let timeout = |set: &str| {
+        let host = Made::new().with("/etc/profile.d/50-own.sh", set).with("/etc/profile.d/zz.sh", "unset TMOUT\n");
+        verdicts(&host.image(), "linux-sessions-banners")["shell-timeout"]
+    };
+    assert_eq!(timeout("TMOUT=900\nexport TMOUT\n"), Verdict::Fail);
+    assert_eq!(timeout("TMOUT=900\nreadonly TMOUT\nexport TMOUT\n"), Verdict::Pass);
+    assert_eq!(timeout("typeset -xr TMOUT=900\n"), Verdict::Pass);
+}
+
+#[test]
+fn a_block_of_match_fails_where_it_loosens_a_setting_of_sshd() {
+    let (root, tries, log) = ("sshd-permit-root-login", "sshd-max-auth-tries", "sshd-log-level");
+    let verdict = |block: &str, check: &str| {
+        let text = format!("PermitRootLogin no\nLogLevel VERBOSE\nMaxAuthTries 4\n{block}");
+        let host = Made::new().with("/etc/ssh/sshd_config", text);
+        verdicts(&host.image(), "linux-sshd-hardening")[check]
+    };
+    for check in [root, tries, log] {
+        assert_eq!(verdict("", check), Verdict::Pass, "{check}");
+    }
+    for (block, check, expected) in [
+        ("Match User root\nPermitRootLogin yes\n", root, Verdict::Fail),
+        ("Match Address 10.0.0.0/8\nPermitRootLogin prohibit-password\n", root, Verdict::Fail),
+        ("Match User ada\nPermitRootLogin yes\n", root, Verdict::Pass),
+        ("Match Group ops\nMaxAuthTries 20\n", tries, Verdict::Fail),
+        ("Match Group ops\nMaxAuthTries 2\n", tries, Verdict::Pass),
+        ("Match User ada\nLogLevel QUIET\n", log, Verdict::Fail),
+    ] {
+        assert_eq!(verdict(block, check), expected, "{block}");
+    }
+    let second = "[Service]\nExecStart=/usr/sbin/sshd -D -f /etc/ssh/other_config\n";
+    let host = Made::new()
+        .with("/etc/ssh/sshd_config", "PermitRootLogin no\n")
+        .with("/etc/systemd/system/sshd-admin.service", second);
+    assert_eq!(verdicts(&host.image(), "linux-sshd-hardening")[root], Verdict::Error);
+}
+
+#[test]
+fn services_with_rules_of_pam_of_their_own_need_what_the_common_ones_have() {
+    let verdict = |service: &str, rules: &str, module: &str, check: &str| {
+        let host = with_pam().with(&format!("/etc/pam.d/{service}"), rules);
+        verdicts(&host.image(), module)[check]
+    };
+    let policy = "linux-password-policy";
+    let own = "password required pam_unix.so yescrypt\n";
+    for (service, rules, check, expected) in [
+        ("sshd", "auth required pam_unix.so\n", "pam-faillock-in-use", Verdict::Fail),
+        ("sshd", "@include common-auth\n", "pam-faillock-in-use", Verdict::Pass),
+        ("passwd", own, "pam-pwquality-in-use", Verdict::Fail),
+        ("passwd", own, "pam-pwhistory-in-use", Verdict::Fail),
+        ("passwd", "@include common-password\n", "pam-pwquality-in-use", Verdict::Pass),
+    ] {
+        assert_eq!(verdict(service, rules, policy, check), expected, "{service}: {rules}");
+    }
+    for (service, rules, expected) in [
+        ("sudo", "auth sufficient pam_succeed_if.so user ingroup users\n@include common-auth\n", Verdict::Fail),
+        ("su", "auth sufficient pam_wheel.so trust\n@include common-auth\n", Verdict::Fail),
+        ("su", "auth sufficient pam_rootok.so\n@include common-auth\n", Verdict::Pass),
+        ("sshd", "@include common-auth\nauth sufficient pam_access.so\n", Verdict::Pass),
+        ("lightdm", "auth sufficient pam_succeed_if.so user ingroup nopasswdlogin\n", Verdict::Pass),
+    ] {
+        let found = verdict(service, rules, "app-pam-custom", "pam-sufficient-without-secret");
+        assert_eq!(found, expected, "{service}: {rules}");
+    }
+}
+
+#[test]
+fn a_rule_of_polkit_that_asks_for_nothing_fails() {
+    for (rule, expected) in [
+        ("polkit.addRule(function(a,s){return polkit.Result.YES;});\n", Verdict::Fail),
+        ("polkit.addRule(function(a, s) {\n    return polkit.Result.YES;\n});\n", Verdict::Fail),
+        ("polkit.addRule(function(a, s)\n{\n    return \"yes\";\n});\n", Verdict::Fail),
+        (
+            "polkit.addRule(function(a, s) {\n  if (a.id == \"x\") {\n    return polkit.Result.YES;\n  }\n});\n",
+            Verdict::Pass,
+        ),
+        ("// polkit.addRule(function(a,s){return polkit.Result.YES;});\n", Verdict::Pass),
+        ("polkit.addAdminRule(function(a, s) {\n    return [\"unix-group:sudo\"];\n});\n", Verdict::Pass),
+    ] {
+        let host = Made::new().with("/etc/polkit-1/rules.d/50-own.rules", rule);
+        assert_eq!(verdicts(&host.image(), "app-polkit")["polkit-rules-yes"], expected, "{rule}");
+    }
+}
