@@ -37,6 +37,14 @@ const NAMED_COLUMNS: [&str; 3] = ["value", "current_value", "data"];
 
 /// A word of a shell.
 const WORD: &str = r#"(?:"(?:[^"\\]|\\.)*"?|'[^']*'?|\\.|[^\s"'\\])+"#;
+/// The same where no other command follows in it.
+const ARGUMENT: &str = r#"(?:"(?:[^"\\]|\\.)*"|'[^']*'|\\.|[^\s"'\\|;&])+"#;
+/// An argument that is no option and not empty.
+const NOT_OPTION: &str = r#"(?:"[^"\n]+"?|'[^'\n]+'?|[^\s"'|;&<>()-][^\s|;&]*)"#;
+/// What reads a secret from its standard input.
+const READERS: &str = r"(?:sudo\s+)?(?:/usr)?(?:/s?bin/)?(?:chpasswd|passwd|smbpasswd|vncpasswd|kinit|cryptsetup|su)(?-u:\b)|[^\s|;&]*sudo\s+(?:-\S+\s+(?:[^-\s|;&]\S*\s+)?)*?(?:-[A-Za-z]*S[A-Za-z]*|--stdin)(?-u:\b)|(?:[^|;&\n]*[\s/])?(?:--password-stdin|--passwd-on-stdin|--with-token|--passphrase-fd|(?:vault|bao)\s+login|-pass\w*\s+(?:stdin|fd:0))(?-u:\b)";
+/// Options of Vault's program that stand before a token.
+const VAULT_OPTIONS: &str = r"(?:--?(?:no-print|no-store|token-only|non-interactive|tls-skip-verify|output-curl-string|output-policy|[a-z-]+=\S+|(?:address|agent-address|ca-cert|ca-path|client-cert|client-key|method|path|format|field|header|mfa|namespace|ns|tls-server-name|wrap-ttl)\s+\S+)\s+)*";
 
 /// A pattern of a secret, and what stays of it.
 static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
@@ -89,28 +97,37 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"(?i)(?-u:\b)(bearer[ \t]+)[A-Za-z0-9._~+/=-]{8,}".to_owned(), "${1}[secret]"),
         (option("sshpass", "-p", false), "${1}[secret]"),
         (option("mysql[a-z_]*|mariadb[a-z-]*", "-p", true), "${1}[secret]"),
-        (option("ldap[a-z]+", "-w", false), "${1}[secret]"),
+        (option("ldap[a-z]+|kadmin", "-w", false), "${1}[secret]"),
         (option("redis-cli", "-a", false), "${1}[secret]"),
         (option("7z[ar]?|unrar|rar", "-p", true), "${1}[secret]"),
-        (option("zip|ipmitool|sqlcmd|bcp", "-P", false), "${1}[secret]"),
+        (option("(?:un)?zip|ipmitool|sqlcmd|bcp|freebcp|tsql", "-P", false), "${1}[secret]"),
         (option("snmp[a-z]+", "-A", false), "${1}[secret]"),
         (option("snmp[a-z]+", "-X", false), "${1}[secret]"),
         (option("snmp[a-z]+", "-c", false), "${1}[secret]"),
-        (option("mongo[a-z]*", "-p", false), "${1}[secret]"),
+        (option("mongo[a-z]*|cqlsh|ncftp[a-z]*|veracrypt", "-p", false), "${1}[secret]"),
         (option("mosquitto_[a-z]+", "-P", false), "${1}[secret]"),
-        (option(r"(?:docker|podman|helm|az|oc|skopeo|crane)\s[^|;&\n]*?login", "-p", false), "${1}[secret]"),
+        (
+            option(r"(?:docker|podman|nerdctl|buildah|oras|helm|az|oc|skopeo|crane)\s[^|;&\n]*?login", "-p", false),
+            "${1}[secret]",
+        ),
         (option("useradd|usermod", "-p", false), "${1}[secret]"),
         (option("curl", "--oauth2-bearer", false), "${1}[secret]"),
+        (option("openssl", r"-(?:k|K|hmac|psk)\s", false), "${1}[secret]"),
+        (option("openssl", r"-macopt\s", false), "${1}[secret]"),
+        (option("sendemail|sendEmail", r"-xp\s", false), "${1}[secret]"),
+        (option("swaks", r"-ap\s", false), "${1}[secret]"),
         (option("[a-z]*freerdp[0-9]*", "/p:|/gp:|/gateway-password:", true), "${1}[secret]"),
         (option("rdesktop", "-p", false), "${1}[secret]"),
         (pair("curl", "-u|--user", ":"), "${1}[secret]"),
         (pair("curl", "-U|--proxy-user", ":"), "${1}[secret]"),
-        (pair("smbclient|rpcclient|net|smbget", "-U|--user", "%"), "${1}[secret]"),
+        (pair("smbclient|smbcacls|rpcclient|net|smbget|winexe|wmic", "-U|--user", "%"), "${1}[secret]"),
         (pair("lftp", "-u|--user", ","), "${1}[secret]"),
+        (pair("etcdctl", "--user", ":"), "${1}[secret]"),
+        (pair("https?", "-a|--auth", ":"), "${1}[secret]"),
         (positional(r"-[A-Za-z]*n[A-Za-z]*", "[A-Za-z]", 1), "${1}[secret]"),
         (positional(r"-[A-Za-mo-z]*b[A-Za-mo-z]*", "[A-Za-mo-z]", 2), "${1}[secret]"),
         (
-            r#"(?-u:\b)(smbclient\s(?:[^|;&\n]*?\s)??["']?//[^\s"']+["']?[ \t]+)(?:"[^"\n]*"?|'[^'\n]*'?|[^\s"'|;&<>-]\S*)"#
+            r#"(?-u:\b)(smbclient\s(?:[^|;&\n]*?\s)??["']?//[^\s"'|;&<>]+["']?[ \t]+)(?:"[^"\n]*"?|'[^'\n]*'?|[^\s"'|;&<>-]\S*)"#
                 .to_owned(),
             "${1}[secret]",
         ),
@@ -138,16 +155,50 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         ),
         (r#"(?-u:\b)(send\s+(?:--?[a-z]*\s+)*(?:\\?"|'|\{)?)[^\n]+?(\\+[rn])"#.to_owned(), "${1}[secret]${2}"),
         (format!(r"(<<<\s*){WORD}"), "${1}[secret]"),
-        // netrc(5), redis.conf, slapd.conf, SQL
+        // netrc(5), redis.conf, slapd.conf, npm, aws, pdftk, SQL
         (format!(r"(?i)(?-u:\b)(login\s+\S+\s+password\s+){WORD}"), "${1}[secret]"),
-        (format!(r"(?i)(?-u:\b)((?:requirepass|masterauth|rootpw|bindpw)[ \t]+){WORD}"), "${1}[secret]"),
-        (r"(?i)(?-u:\b)((?:identified[ \t]+by|password)[ \t]+')[^']+".to_owned(), "${1}[secret]"),
         (
             format!(
-                r"(?-u:\b)(echo\s+(?:-[a-z]+\s+)*){WORD}(\s*\|\s*(?:sudo\s+)?(?:/usr/s?bin/)?(?:chpasswd|passwd|smbpasswd|kinit|cryptsetup|sudo\s+-S)(?-u:\b))"
+                r"(?i)(?-u:\b)((?:requirepass|masterauth|rootpw|bindpw|_authtoken|aws_secret_access_key|aws_session_token|input_pw|owner_pw|user_pw)[ \t]+(?:[=:]>?[ \t]+)?){WORD}"
+            ),
+            "${1}[secret]",
+        ),
+        (r"(?i)(?-u:\b)((?:identified[ \t]+by|password)[ \t]+')[^']+".to_owned(), "${1}[secret]"),
+        // What an echo gives to a program that asks
+        (
+            format!(
+                r"(?-u:\b)((?:echo|printf|yes)\s+(?:-[a-z]+\s+)*)(?:{ARGUMENT}\s+)*?{ARGUMENT}(\s*\|\s*(?:{READERS}))"
             ),
             "${1}[secret]${2}",
         ),
+        // Arguments without an option
+        (
+            format!(
+                r#"(?-u:\b)((?:vault|bao)\s+(?:login|unwrap|operator\s+unseal|token\s+(?:lookup|renew|revoke))\s+{VAULT_OPTIONS}["']?)[^\s"'=|;&<>()-][^\s"'=|;&<>()]*=*(["'\s|;&)`]|$)"#
+            ),
+            "${1}[secret]${2}",
+        ),
+        (
+            format!(r"(?-u:\b)(openssl\s+passwd\s+(?:-(?:salt|in|out)\s+\S+\s+|-[a-z0-9]+\s+)*){NOT_OPTION}"),
+            "${1}[secret]",
+        ),
+        (
+            format!(r"(?-u:\b)(mkpasswd\s+(?:-[mRSP]\s*\S+\s+|--[a-z-]+=\S+\s+|-s\s+|--stdin\s+)*){NOT_OPTION}"),
+            "${1}[secret]",
+        ),
+        (format!(r"(?-u:\b)(ssh-keygen\s(?:[^|;&\n]*?\s)??-N\s*){NOT_OPTION}"), "${1}[secret]"),
+        (format!(r"(?-u:\b)(ssh-keygen\s(?:[^|;&\n]*?\s)??-P\s*){NOT_OPTION}"), "${1}[secret]"),
+        (
+            format!(r"(?-u:\b)((?:mysqladmin|mariadb-admin|nmcli)\s(?:[^|;&\n]*?\s)??password\s+){NOT_OPTION}"),
+            "${1}[secret]",
+        ),
+        (
+            format!(
+                r"(?-u:\b)((?:wpa_passphrase|rabbitmqctl\s(?:[^|;&\n]*?\s)??(?:add_user|change_password))\s+{ARGUMENT}\s+){NOT_OPTION}"
+            ),
+            "${1}[secret]",
+        ),
+        (format!(r"(--from-literal[=\s][^\s=]+=){ARGUMENT}"), "${1}[secret]"),
     ]
     .into_iter()
     .filter_map(|(pattern, shown)| Some((Regex::new(&pattern).ok()?, shown)))

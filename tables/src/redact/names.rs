@@ -8,7 +8,7 @@ const MAX_PLAIN_BYTES: usize = 256;
 /// Anywhere in a part of a name.
 const WITHIN: [&str; 6] = ["password", "passwd", "passphrase", "passwort", "credential", "apikey"];
 /// At the end of a part.
-const ENDS: [&str; 7] = ["secret", "secrets", "token", "tokens", "pass", "pwd", "accesskey"];
+const ENDS: [&str; 9] = ["secret", "secrets", "token", "tokens", "pass", "pwd", "accesskey", "authkey", "secretkey"];
 /// A part as a whole.
 const WHOLE: [&str; 8] = ["pw", "pin", "passcode", "passin", "passout", "bindpw", "rootpw", "privatekey"];
 /// Before a part `key`.

@@ -5,7 +5,7 @@ const X: &str = "Tr0ub4dor";
 
 #[test]
 fn every_pattern_compiles() {
-    assert_eq!(PATTERNS.len(), 44);
+    assert_eq!(PATTERNS.len(), 58);
 }
 
 #[test]
@@ -76,6 +76,30 @@ fn secrets_are_taken_out_and_the_rest_stays() {
         ("unlock pin=Tr0ub4dor", "unlock pin=[secret]"),
         ("unlock --so-pin Tr0ub4dor x", "unlock --so-pin [secret] x"),
         ("MYSQL_PWD=$ecret", "MYSQL_PWD=[secret]"),
+        ("smbclient -U a //h/s; echo Tr0ub4dor | sudo -S ls", "smbclient -U a //h/s; echo [secret] | sudo -S ls"),
+        ("echo 'a Tr0ub4dor' b | sudo -k -u c -S ls", "echo [secret] | sudo -k -u c -S ls"),
+        ("printf '%s' Tr0ub4dor|sudo -p '' -nS ls", "printf [secret]|sudo -p '' -nS ls"),
+        ("echo Tr0ub4dor | docker login -u a --password-stdin", "echo [secret] | docker login -u a --password-stdin"),
+        ("echo Tr0ub4dor | vault login -", "echo [secret] | vault login -"),
+        ("openssl enc -aes256 -k Tr0ub4dor -in /x", "openssl enc -aes256 -k [secret] -in /x"),
+        ("openssl req -passin pass:Tr0ub4dor -keyout /x", "openssl req -passin [secret] -keyout /x"),
+        ("openssl dgst -sha256 -hmac Tr0ub4dor /x", "openssl dgst -sha256 -hmac [secret] /x"),
+        ("openssl passwd -6 -salt ab Tr0ub4dor", "openssl passwd -6 -salt ab [secret]"),
+        ("mkpasswd -m sha-512 Tr0ub4dor", "mkpasswd -m sha-512 [secret]"),
+        ("vault login Tr0ub4dor; ls", "vault login [secret]; ls"),
+        ("bao login -address https://h -no-print \"Tr0ub4dor\"", "bao login -address https://h -no-print \"[secret]\""),
+        ("vault operator unseal Tr0ub4dor=", "vault operator unseal [secret]"),
+        ("ssh-keygen -q -N 'my Tr0ub4dor' -f /x", "ssh-keygen -q -N [secret] -f /x"),
+        ("mysqladmin -u root password Tr0ub4dor", "mysqladmin -u root password [secret]"),
+        ("rabbitmqctl add_user u Tr0ub4dor", "rabbitmqctl add_user u [secret]"),
+        (
+            "kubectl create secret generic x --from-literal=a=Tr0ub4dor",
+            "kubectl create secret generic x --from-literal=a=[secret]",
+        ),
+        ("tailscale up --authkey Tr0ub4dor", "tailscale up --authkey [secret]"),
+        ("aws configure set aws_secret_access_key Tr0ub4dor", "aws configure set aws_secret_access_key [secret]"),
+        ("bindpw = Tr0ub4dor", "bindpw = [secret]"),
+        ("unzip -P Tr0ub4dor a.zip", "unzip -P [secret] a.zip"),
     ] {
         let shown = redact(text);
         assert_eq!(shown, expected, "{text}");
@@ -125,6 +149,11 @@ fn what_is_no_secret_stays() {
         "htpasswd -c /etc/f u",
         "xfreerdp /v:h /port:3389",
         "sendmail -t and send mail",
+        "echo \"deb x\" | sudo tee -a /etc/apt/sources.list; sort -S 1M",
+        "echo hello; ls | sudo -n ls",
+        "openssl req -newkey rsa:2048 -nodes -keyout /x -out /y",
+        "vault login -method=userpass username=bob; vault token lookup",
+        "ssh-keygen -t ed25519 -N \"\" -P '' -f /x",
         "a\u{301} = ü: 'x' \\",
     ] {
         assert_eq!(redact(text), text);
@@ -174,6 +203,9 @@ fn texts_made_to_take_long_do_not() {
         "curl -b a",
         "sqlplus a",
         "smbclient //a ",
+        "echo a ",
+        "echo a | sudo -a ",
+        "vault login -a b ",
     ] {
         let text = part.repeat(MAX_SEARCHED_BYTES / part.len());
         assert!(redact(&text).len() <= MAX_TEXT_BYTES + 3, "{part}");
