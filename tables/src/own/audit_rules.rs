@@ -156,7 +156,7 @@ pub(super) fn list_has(rest: &str, word: &str) -> bool {
     rest.split(' ').next().unwrap_or_default().split(',').any(|part| part == word)
 }
 
-/// Whether no condition of a rule picks one thing out: `uid=123` does, `auid>=0` and `uid!=123` do not.
+/// Whether no condition of a rule picks one thing out: `uid=123` does, `auid>=0`, `uid!=123` and somebody who signs in do not.
 fn is_about_all(rest: &str) -> bool {
     let mut words = rest.split(' ').skip(1);
     while let Some(word) = words.next() {
@@ -183,7 +183,7 @@ fn picks_one_out(condition: &str) -> bool {
         "arch" | "key" => false,
         // Without it no record of a call is left.
         "msgtype" => !value.eq_ignore_ascii_case("SYSCALL") && value != "1300",
-        field => !field.ends_with(['!', '<', '>', '&']),
+        field => !field.ends_with(['!', '<', '>', '&']) && !audit_silenced::is_person(field, value),
     }
 }
 
@@ -306,6 +306,8 @@ mod tests {
             ("-A task,never\n", "-A task,never"),
             ("-a never,task -F auid>=0\n", "-a never,task -F auid>=0"),
             ("-A exclude,always -F msgtype=SYSCALL\n", "-A exclude,always -F msgtype=SYSCALL"),
+            ("-a never,task -F auid=1000\n", "-a never,task -F auid=1000"),
+            ("-a always,exclude -F auid=1000\n", "-a always,exclude -F auid=1000"),
             ("-A never,exit -F arch=b64 -S all\n", "-A never,exit -F arch=b64 -S all"),
         ] {
             assert_eq!(left(&format!("{both}{more}"), augenrules), expected, "{more}");

@@ -1,5 +1,6 @@
 //! What rules of audit that say `never` leave to those behind them. All rules on the list `exit` have one order, watches too: of
-//! those that match a call the first decides (`prio` in the kernel's `auditsc.c`), and `-A` puts one before all others.
+//! those that match a call the first decides (`prio` in the kernel's `auditsc.c`), and `-A` puts one before all others. A rule on
+//! the list `filesystem` takes the names of files away, so that nothing is left to watches.
 
 use std::collections::HashSet;
 
@@ -7,11 +8,17 @@ use crate::own::audit_rules::{list_has, option_of};
 
 /// Calls by which files are opened, so that a watch sees nothing without them.
 const OPENING: [&str; 2] = ["open", "openat"];
+/// File systems that the kernel makes up; rules for what lies on disks are not about them.
+const MADE_UP: [&str; 9] =
+    ["debugfs", "tracefs", "sysfs", "proc", "cgroup", "cgroup2", "securityfs", "0x64626720", "0x74726163"];
+/// Numbers of people; the one behind the last says that nobody has signed in.
+const PEOPLE: std::ops::Range<u32> = 1_000..u32::MAX;
 /// Folders above a place that are looked at; paths of people have some dozens at most.
 const MAX_FOLDERS: usize = 64;
 
 /// The places of rules for which no call is left.
 pub(super) fn left_out(rules: &[&str]) -> HashSet<usize> {
+    let is_nameless = rules.iter().any(|rule| takes_names(rule));
     let is = |place: &usize, wanted: &[&str]| wanted.contains(&option_of(rules[*place]).0);
     let prepended = (0..rules.len()).rev().filter(|place| is(place, &["-A"]));
     let appended = (0..rules.len()).filter(|place| is(place, &["-a", "-w"]));
@@ -26,11 +33,29 @@ pub(super) fn left_out(rules: &[&str]) -> HashSet<usize> {
         let asked = Asked::of(is_watch, rest);
         if !is_watch && list_has(rest, "never") {
             silenced.add(&asked);
-        } else if silenced.has(&asked) {
+        } else if silenced.has(&asked) || is_nameless && asked.place.is_some() {
             left_out.insert(place);
         }
     }
     left_out
+}
+
+/// Whether the kernel keeps no names of files on a disk by this rule.
+fn takes_names(rule: &str) -> bool {
+    let (option, rest) = option_of(rule);
+    let is_about_disk = || {
+        rest.split(' ')
+            .filter_map(|word| word.trim_start_matches("-F").strip_prefix("fstype="))
+            .any(|kind| !MADE_UP.contains(&kind))
+    };
+    matches!(option, "-a" | "-A") && list_has(rest, "filesystem") && list_has(rest, "never") && is_about_disk()
+}
+
+/// Whether such a condition is about somebody who signs in, whose acts rules are there to record.
+pub(super) fn is_person(field: &str, value: &str) -> bool {
+    let is_account = || !matches!(value, "root" | "unset") && !value.starts_with('-');
+    matches!(field, "auid" | "loginuid")
+        && value.parse::<u32>().map_or_else(|_| is_account(), |number| PEOPLE.contains(&number))
 }
 
 /// What a rule on that list asks for.
@@ -43,7 +68,7 @@ struct Asked<'a> {
     place: Option<&'a str>,
     /// Whether the place is a folder with all that lies below.
     is_folder: bool,
-    /// Whether a condition picks few things out: `uid=123` does, `auid>=0`, `uid!=123` and `uid=0` do not.
+    /// Whether a condition picks few things out: `uid=123` does, `auid>=0`, `uid!=123`, `uid=0` and `auid=1000` do not.
     is_narrow: bool,
 }
 
@@ -102,9 +127,10 @@ fn condition(text: &str) -> (&str, &str, &str) {
     (field, &rest[..rest.len() - value.len()], value)
 }
 
-/// Whether a condition holds for what rules are there for: what root does, and what succeeds.
+/// Whether a condition holds for what rules are there for: what root does, what people do, and what succeeds.
 fn is_common(field: &str, value: &str) -> bool {
     match field {
+        "auid" | "loginuid" => is_person(field, value),
         "key" | "perm" | "filetype" => true,
         "uid" | "euid" | "suid" | "fsuid" | "gid" | "egid" | "sgid" | "fsgid" => matches!(value, "0" | "root"),
         "success" => !matches!(value, "0" | "no"),
@@ -198,6 +224,14 @@ mod tests {
             ("-a never,exit -F uid=123", ""),
             ("-a never,exit -F exe=/usr/bin/x", ""),
             ("-a never,exit -F auid=unset", ""),
+            ("-a never,exit -F auid=4294967295", ""),
+            ("-a never,exit -F auid=-1", ""),
+            ("-a never,exit -F auid=0", ""),
+            ("-a never,exit -F auid=1000 -S all", "1234"),
+            ("-a never,exit -F auid=alice", "1234"),
+            ("-a never,exit -F auid=1000 -F exe=/usr/bin/x", ""),
+            ("-a never,filesystem -F fstype=tracefs", ""),
+            ("-a always,filesystem -F fstype=ext4", ""),
             ("-a never,exit -C uid!=euid", ""),
             ("-a never,user", ""),
         ] {
@@ -205,6 +239,13 @@ mod tests {
             places.sort_unstable();
             assert_eq!(places.iter().map(ToString::to_string).collect::<String>(), expected, "{never}");
             assert!(left_out(&[WATCH, FILE, CALLS, OLD_CALLS, never]).is_empty(), "it comes too late: {never}");
+        }
+    }
+
+    #[test]
+    fn without_names_of_files_nothing_is_left_to_watches() {
+        for never in ["-a never,filesystem -F fstype=ext4", "-A filesystem,never -Ffstype=0xef53"] {
+            assert_eq!(left_out(&[WATCH, FILE, CALLS, never]), HashSet::from([0, 1]), "{never}");
         }
     }
 
