@@ -409,6 +409,19 @@ fn rules_of_audit_are_those_that_the_service_loads() {
 }
 
 #[test]
+fn where_the_service_of_auditd_loads_no_rules_there_are_none() {
+    let host = Made::new()
+        .with(
+            "/usr/lib/systemd/system/auditd.service",
+            "[Service]\nExecStart=/sbin/auditd\nExecStartPost=-/sbin/augenrules --load\n",
+        )
+        .with("/etc/audit/rules.d/x.rules", "-w /etc/passwd -p wa\n");
+    assert_eq!(lines(&ask(&host.image(), "SELECT rule FROM audit_rules")), ["-w /etc/passwd -p wa"]);
+    let host = host.with("/etc/systemd/system/auditd.service.d/own.conf", "[Service]\nExecStartPost=\n");
+    assert!(lines(&ask(&host.image(), "SELECT rule FROM audit_rules")).is_empty());
+}
+
+#[test]
 fn a_drop_in_of_the_service_says_which_program_loads_the_rules_of_audit() {
     let host = Made::new()
         .with("/usr/lib/systemd/system/auditd.service", "[Service]\nExecStartPost=-/sbin/augenrules --load\n")

@@ -2,7 +2,7 @@
 //! what stands in the former alone is lost; where the service asks `auditctl` instead, `rules.d` is not read. A rule that
 //! a later one takes back (`-d`, `-W`, and `-D` but for `augenrules`, which puts it first) is not there, and neither is one that
 //! another makes void: with `-e 0` or `-a never,task` the kernel records nothing of what rules ask for. Nor is one behind a line
-//! that `auditctl` refuses.
+//! that `auditctl` refuses. Where the service loads none, there are none.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -221,6 +221,7 @@ fn files(scan: &Scan, loader: Option<Loader>) -> Vec<PathBuf> {
         Some(Loader::Augenrules) if files.is_empty() => vec![main],
         Some(Loader::Augenrules) => files,
         Some(Loader::Auditctl) => vec![main],
+        Some(Loader::Nobody) => Vec::new(),
         None => {
             files.push(main);
             files
@@ -233,25 +234,37 @@ fn files(scan: &Scan, loader: Option<Loader>) -> Vec<PathBuf> {
 enum Loader {
     Augenrules,
     Auditctl,
+    /// The service starts neither.
+    Nobody,
 }
 
-/// None where no service says it.
+/// None where there is no such service.
 fn loader(scan: &Scan) -> Option<Loader> {
     ["audit-rules.service", "auditd.service"].iter().find_map(|unit| {
         let started = ["ExecStartPre", "ExecStart", "ExecStartPost"];
         let commands: Vec<String> = started.iter().flat_map(|key| units::values(scan, unit, "Service", key)).collect();
-        loader_in(&commands)
+        loader_in(&commands).or_else(|| (*unit == "auditd.service" && !commands.is_empty()).then_some(Loader::Nobody))
     })
 }
 
 fn loader_in(commands: &[String]) -> Option<Loader> {
-    if commands.iter().any(|command| command.contains("augenrules")) {
+    if commands.iter().any(|command| loads(command, "augenrules", "--load")) {
         Some(Loader::Augenrules)
-    } else if commands.iter().any(|command| command.contains("auditctl")) {
+    } else if commands.iter().any(|command| loads(command, "auditctl", "-R")) {
         Some(Loader::Auditctl)
     } else {
         None
     }
+}
+
+/// Whether a command, which a shell may run, is this program with the option that has it load rules.
+fn loads(command: &str, program: &str, option: &str) -> bool {
+    let words = command.split([' ', '\t', '"', '\'', ';', '&', '|']).filter(|word| !word.is_empty());
+    let mut behind = words.skip_while(|word| {
+        let word = word.trim_start_matches(['-', '@', ':', '+', '!']);
+        word.rsplit('/').next() != Some(program)
+    });
+    behind.next().is_some() && behind.any(|word| word == option)
 }
 
 fn parse(text: &str) -> Vec<(i64, String)> {
@@ -280,7 +293,10 @@ mod tests {
         for (commands, expected) in [
             (&["/sbin/auditd", "-/sbin/augenrules --load"][..], Some(Loader::Augenrules)),
             (&["-/sbin/auditctl -R /etc/audit/audit.rules"][..], Some(Loader::Auditctl)),
+            (&["/bin/sh -c '/sbin/augenrules --load; true'"][..], Some(Loader::Augenrules)),
             (&["/sbin/auditd"][..], None),
+            (&["/sbin/augenrules --check"][..], None),
+            (&["/bin/echo not-augenrules --load"][..], None),
         ] {
             let commands: Vec<String> = commands.iter().map(|command| (*command).to_owned()).collect();
             assert_eq!(loader_in(&commands), expected, "{commands:?}");
