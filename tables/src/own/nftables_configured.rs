@@ -1,9 +1,10 @@
 //! `nftables_configured`: what the service gives `nft` at boot, a statement each, with the table and the chain it stands in. Includes
 //! are followed in place, comments left out, and what a later `flush ruleset` or `delete table` takes away is not there.
-//! Variables (`$name`) stay as they are written.
+//! Variables (`$name`) stay as they are written. What nft surely refuses is told, for it loads nothing of such a file.
 
 use std::path::{Path, PathBuf};
 
+use crate::own::nftables_words;
 use crate::paths;
 use crate::reader::Scan;
 use crate::schema::{Rows, row, table};
@@ -62,6 +63,13 @@ struct Statement {
     text: String,
 }
 
+/// What a file says.
+struct Parsed {
+    statements: Vec<Statement>,
+    /// Whether each brace has its other.
+    is_whole: bool,
+}
+
 struct Reading<'a> {
     scan: &'a Scan,
     statements: Vec<(String, Statement)>,
@@ -76,7 +84,11 @@ impl Reading<'_> {
             return;
         }
         let file = paths::display(path);
-        for statement in parse(&self.scan.text(path).unwrap_or_default(), outer) {
+        let parsed = parse(&self.scan.text(path).unwrap_or_default(), outer);
+        if !parsed.is_whole {
+            self.scan.warn(format!("a brace of {file} has no other: nft loads no rules"));
+        }
+        for statement in parsed.statements {
             if !self.scan.budget().is_open() {
                 return;
             }
@@ -86,7 +98,13 @@ impl Reading<'_> {
             }
             match statement.text.strip_prefix("include ") {
                 Some(pattern) => self.include(pattern, &statement.place, depth + 1),
-                None => self.take(&file, statement),
+                None => {
+                    let Statement { line, place, text } = &statement;
+                    if !nftables_words::begins_statement(text, !place.table.is_empty(), !place.chain.is_empty()) {
+                        self.scan.warn(format!("{file}:{line}: nft knows no such statement, and loads no rules"));
+                    }
+                    self.take(&file, statement);
+                }
             }
         }
     }
@@ -121,7 +139,7 @@ impl Reading<'_> {
 }
 
 /// The statements of a file whose beginning stands in `outer`.
-fn parse(text: &str, outer: &Place) -> Vec<Statement> {
+fn parse(text: &str, outer: &Place) -> Parsed {
     let mut parsing = Parsing { places: vec![outer.clone()], ..Parsing::default() };
     let mut letters = text.chars().peekable();
     let mut line = 1;
@@ -163,7 +181,8 @@ fn parse(text: &str, outer: &Place) -> Vec<Statement> {
         }
     }
     parsing.end();
-    parsing.found
+    let is_whole = set_depth == 0 && parsing.places.len() == 1 && !parsing.closes_too_much;
+    Parsed { statements: parsing.found, is_whole }
 }
 
 /// What is known in the middle of a file.
@@ -174,6 +193,8 @@ struct Parsing {
     begun: String,
     begun_at: i64,
     found: Vec<Statement>,
+    /// Whether a brace closes what none has opened.
+    closes_too_much: bool,
 }
 
 impl Parsing {
@@ -213,6 +234,8 @@ impl Parsing {
         self.end();
         if self.places.len() > 1 {
             self.places.pop();
+        } else {
+            self.closes_too_much = true;
         }
     }
 }
@@ -268,7 +291,10 @@ mod tests {
         let text = "#!/usr/sbin/nft -f\nflush ruleset\ntable inet filter { # mine\n  set ports { type inet_service; elements = { 22,\n 80 } }\n\
                     chain input {\n    type filter hook input priority 0; policy drop;\n    tcp dport { 22, 80 } \\\n accept\n\
                     log prefix \"a; } #\" drop }\n}\nadd rule inet filter input iif lo accept\nadd chain ip nat post { policy accept; }\n";
-        let found: Vec<String> = parse(text, &Place::default())
+        let parsed = parse(text, &Place::default());
+        assert!(parsed.is_whole);
+        let found: Vec<String> = parsed
+            .statements
             .into_iter()
             .map(|one| format!("{}|{}|{}|{}", one.line, one.place.table, one.place.chain, one.text))
             .collect();
@@ -288,6 +314,19 @@ mod tests {
                 "13|ip nat|post|policy accept",
             ]
         );
+    }
+
+    #[test]
+    fn a_brace_without_its_other_is_seen() {
+        for (text, expected) in [
+            ("table inet filter { chain input { }\n}\n", true),
+            ("table inet filter {\nchain input { tcp dport { 22 } accept\n}\n", false),
+            ("table inet filter { set a { type inet_service\n}\n", false),
+            ("table inet filter { }\n}\n", false),
+            ("# }\nadd rule inet filter input log prefix \"{\" accept\n", true),
+        ] {
+            assert_eq!(parse(text, &Place::default()).is_whole, expected, "{text}");
+        }
     }
 
     proptest! {
