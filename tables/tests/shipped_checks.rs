@@ -86,12 +86,15 @@ fn hidden_files_of_a_folder_satisfy_no_check() {
 fn a_policy_of_nftables_in_a_comment_drops_nothing() {
     let denies = |text: &str| {
         let package = "Package: nftables\nStatus: install ok half-configured\nArchitecture: all\nVersion: 1\n\n";
+        let text = format!("table inet filter {{\n chain input {{\n{text} }}\n}}\n");
         let host = Made::new().with("/var/lib/dpkg/status", package).with("/etc/nftables.conf", text);
         verdicts(&host.image(), "linux-firewall")["nftables-default-deny"]
     };
     assert_eq!(denies("  type filter hook input priority 0; policy drop;\n"), Verdict::Pass);
     assert_eq!(denies("# type filter hook input priority 0; policy drop;\n"), Verdict::Fail);
     assert_eq!(denies("type filter hook input priority 0; policy accept; # policy drop\n"), Verdict::Fail);
+    let refused = "  type filter hook input priority 0; policy drop;\n bogus bogus\n";
+    assert_eq!(denies(refused), Verdict::Error, "nft loads nothing of the file");
 }
 
 #[test]
