@@ -98,6 +98,21 @@ fn a_policy_of_nftables_in_a_comment_drops_nothing() {
 }
 
 #[test]
+fn a_job_in_a_file_that_cron_leaves_out_does_not_run() {
+    let runs_nothing = |path: &str, installed: &str| {
+        let host = Made::new()
+            .with("/etc/crontab", "17 * * * * root /usr/bin/true\n")
+            .with(&format!("/var/lib/dpkg/info/{installed}.md5sums"), "")
+            .with(path, "* * * * * root /tmp/x/run\n");
+        verdicts(&host.image(), "autorun-cron-system")["autorun-cron-system-temporary"]
+    };
+    assert_eq!(runs_nothing("/etc/cron.d/evil.disabled", "cron"), Verdict::Pass, "no dot in a name");
+    assert_eq!(runs_nothing("/etc/cron.d/evil-job_2", "cron"), Verdict::Fail);
+    assert_eq!(runs_nothing("/etc/cron.d/example.org-evil", "cron"), Verdict::Fail, "with -l it runs");
+    assert_eq!(runs_nothing("/etc/cron.d/evil.disabled", "cronie"), Verdict::Fail, "it takes all names but a few");
+}
+
+#[test]
 fn hidden_files_hold_no_required_setting_of_a_program() {
     let tokens = |path: &str| {
         let host = Made::new().with("/etc/nginx/nginx.conf", "user www-data;\n").with(path, "server_tokens off;\n");
