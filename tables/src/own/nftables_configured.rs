@@ -96,15 +96,14 @@ impl Reading<'_> {
                 self.scan.warn(format!("more than {MAX_STATEMENTS} statements; those from {file} on are not read"));
                 return;
             }
-            match statement.text.strip_prefix("include ") {
-                Some(pattern) => self.include(pattern, &statement.place, depth + 1),
-                None => {
-                    let Statement { line, place, text } = &statement;
-                    if !nftables_words::begins_statement(text, !place.table.is_empty(), !place.chain.is_empty()) {
-                        self.scan.warn(format!("{file}:{line}: nft knows no such statement, and loads no rules"));
-                    }
-                    self.take(&file, statement);
+            if let Some(pattern) = statement.text.strip_prefix("include ") {
+                self.include(pattern, &statement.place, depth + 1);
+            } else {
+                let Statement { line, place, text } = &statement;
+                if !nftables_words::begins_statement(text, !place.table.is_empty(), !place.chain.is_empty()) {
+                    self.scan.warn(format!("{file}:{line}: nft knows no such statement, and loads no rules"));
                 }
+                self.take(&file, statement);
             }
         }
     }
