@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ServiceAccount};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ use uuid::Uuid;
 use crate::fixture::{Fixture, Host, enroll_request, expect};
 
 const NAMESPACE: &str = "tenantra-agent-acme";
+/// Of all nodes of the test; see [`daemon_set`].
+const TAINT: &str = "tenantra.io/test";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_of_the_tenants_daemon_set_enrols_and_no_other() -> Result<()> {
@@ -30,32 +32,21 @@ async fn a_pod_of_the_tenants_daemon_set_enrols_and_no_other() -> Result<()> {
         create(&accounts, json!({ "metadata": { "name": name } })).await?;
     }
     let nodes: Api<Node> = Api::all(client.clone());
-    for (name, slug) in [("node-a", "acme"), ("node-b", "other")] {
+    for (name, slug) in [("node-a", "acme"), ("node-b", "other"), ("node-c", "acme")] {
         let labels = BTreeMap::from([("tenantra.io/tenant", slug)]);
-        create(&nodes, json!({ "metadata": { "name": name, "labels": labels } })).await?;
+        let taints = json!([{ "key": TAINT, "effect": "NoSchedule" }]);
+        create(&nodes, json!({ "metadata": { "name": name, "labels": labels }, "spec": { "taints": taints } })).await?;
     }
-    let labels = json!({ "app": "agent" });
-    let daemon_sets: Api<DaemonSet> = Api::namespaced(client.clone(), NAMESPACE);
-    let daemon_set = create(
-        &daemon_sets,
-        json!({
-            "metadata": { "name": "tenantra-agent", "finalizers": ["tenantra.io/test"] },
-            "spec": {
-                "selector": { "matchLabels": labels },
-                "template": {
-                    "metadata": { "labels": labels },
-                    "spec": { "nodeSelector": { "nowhere": "true" }, "containers": [{ "name": "agent", "image": "agent" }] },
-                },
-            },
-        }),
-    )
-    .await?;
-    // The test makes the pods itself; the controller leaves a set alone that is being deleted, and the finalizer keeps it.
-    daemon_sets.delete("tenantra-agent", &DeleteParams::background()).await?;
-    let owner = json!([{ "apiVersion": "apps/v1", "kind": "DaemonSet", "name": "tenantra-agent", "controller": true, "uid": daemon_set.uid() }]);
-    let pod = async |name: &str, account: &str, node: &str, owners: &Value| -> Result<Pod> {
+    let agents = daemon_set(&client, "tenantra-agent").await?;
+    let others = daemon_set(&client, "another").await?;
+    let pod = async |name: &str, account: &str, node: &str, set: Option<&DaemonSet>| -> Result<Pod> {
+        let mut metadata = json!({ "name": name });
+        if let Some(set) = set {
+            metadata["labels"] = json!({ "app": set.name_any() });
+            metadata["ownerReferences"] = json!([set.controller_owner_ref(&())]);
+        }
         let object = json!({
-            "metadata": { "name": name, "ownerReferences": owners },
+            "metadata": metadata,
             "spec": { "serviceAccountName": account, "nodeName": node, "containers": [{ "name": "agent", "image": "agent" }] },
         });
         create(&Api::namespaced(client.clone(), NAMESPACE), object).await
@@ -72,7 +63,7 @@ async fn a_pod_of_the_tenants_daemon_set_enrols_and_no_other() -> Result<()> {
         Ok(())
     };
 
-    let good = pod("agent-a", "tenantra-agent", "node-a", &owner).await?;
+    let good = pod("agent-a", "tenantra-agent", "node-a", Some(&agents)).await?;
     let good_token = token(&client, "tenantra-agent", "tenantra", Some(&good)).await?;
     let credential = json!({ "type": "service_account", "token": good_token });
     let host = Host::enroll(&fixture.http, &fixture.base, credential.clone(), Uuid::new_v4()).await?;
@@ -99,11 +90,13 @@ async fn a_pod_of_the_tenants_daemon_set_enrols_and_no_other() -> Result<()> {
     refused(&foreign, "audience").await?;
     let unbound = token(&client, "tenantra-agent", "tenantra", None).await?;
     refused(&unbound, "not bound to a pod").await?;
-    let intruder = pod("intruder", "intruder", "node-a", &owner).await?;
-    refused(&token(&client, "intruder", "tenantra", Some(&intruder)).await?, "ServiceAccount").await?;
-    let alone = pod("alone", "tenantra-agent", "node-a", &json!([])).await?;
-    refused(&token(&client, "tenantra-agent", "tenantra", Some(&alone)).await?, "not owned").await?;
-    let elsewhere = pod("elsewhere", "tenantra-agent", "node-b", &owner).await?;
+    let intruder = pod("intruder", "intruder", "node-c", Some(&agents)).await?;
+    refused(&token(&client, "intruder", "tenantra", Some(&intruder)).await?, "not of the ServiceAccount").await?;
+    for (name, set) in [("alone", None), ("of-another-set", Some(&others))] {
+        let strange = pod(name, "tenantra-agent", "node-a", set).await?;
+        refused(&token(&client, "tenantra-agent", "tenantra", Some(&strange)).await?, "not owned").await?;
+    }
+    let elsewhere = pod("elsewhere", "tenantra-agent", "node-b", Some(&agents)).await?;
     refused(&token(&client, "tenantra-agent", "tenantra", Some(&elsewhere)).await?, "does not belong").await?;
 
     // The label is the platform's word: taken away, the node is nobody's.
@@ -116,9 +109,28 @@ async fn a_pod_of_the_tenants_daemon_set_enrols_and_no_other() -> Result<()> {
     Ok(())
 }
 
+/// A set whose pods the test makes itself, one on a node. Its controller leaves them alone whenever it looks: a taint keeps it
+/// from placing pods but not those that are there from running, with `OnDelete` it replaces none, and their labels match, so
+/// that it takes no owner away.
+async fn daemon_set(client: &Client, name: &str) -> Result<DaemonSet> {
+    let labels = json!({ "app": name });
+    let object = json!({
+        "metadata": { "name": name },
+        "spec": {
+            "selector": { "matchLabels": labels },
+            "updateStrategy": { "type": "OnDelete" },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": { "containers": [{ "name": "agent", "image": "agent" }] },
+            },
+        },
+    });
+    create(&Api::namespaced(client.clone(), NAMESPACE), object).await
+}
+
 async fn create<K>(api: &Api<K>, object: Value) -> Result<K>
 where
-    K: kube::Resource + Clone + DeserializeOwned + serde::Serialize + std::fmt::Debug,
+    K: Resource + Clone + DeserializeOwned + serde::Serialize + std::fmt::Debug,
 {
     Ok(api.create(&PostParams::default(), &serde_json::from_value(object)?).await?)
 }
