@@ -1,6 +1,8 @@
 //! Lines that `auditctl` refuses (`auditctl.c`, `setopt`). `auditctl -R` ends at the first of them, so that no line behind it is
 //! loaded, but for one that `-c` or `-i` stands before. Whether a call or an account of a rule is known is not looked at.
 
+use crate::own::audit_words;
+
 /// Options that stand alone.
 const FLAGS: &str = "hicslvt";
 /// Options with an argument.
@@ -101,11 +103,11 @@ impl<'a> Reading<'a> {
     }
 
     fn take_field(&mut self, argument: &str) -> bool {
-        const OPERATORS: [char; 5] = ['!', '=', '<', '>', '&'];
-        let Some(place) = argument.find(OPERATORS) else { return false };
-        let (field, rest) = argument.split_at(place);
+        let (field, operator, value) = audit_words::parts(argument);
+        if operator.is_empty() {
+            return false;
+        }
         self.takes_key |= matches!(field, "perm" | "exe" | "fstype");
-        let value = rest.trim_start_matches(OPERATORS);
         let is_key_too_long = field == "key" && value.len() > MAX_KEY_BYTES;
         !value.is_empty() && !is_key_too_long && FIELDS.split(' ').any(|known| known.eq_ignore_ascii_case(field))
     }

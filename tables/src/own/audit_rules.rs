@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use crate::own::audit_words::{self, list_has, option_of};
 use crate::own::{audit_lines, audit_silenced};
 use crate::paths;
 use crate::reader::Scan;
@@ -81,12 +82,6 @@ fn kept(rules: Vec<Rule>, loader: Option<Loader>) -> Vec<Rule> {
     kept
 }
 
-/// The option of a rule and what follows it: `-e0` is `-e 0`.
-pub(super) fn option_of(text: &str) -> (&str, &str) {
-    let (option, rest) = text.split_at_checked(2).unwrap_or((text, ""));
-    (option, rest.trim_start())
-}
-
 /// The rules that the kernel heeds: none once auditing is off, for no task or without its records, and none that an earlier one
 /// leaves no call to. Of several `-e` the last counts, but that nothing follows `-e 2` where `auditctl` reads the file.
 fn in_force(rules: Vec<Rule>, loader: Option<Loader>) -> Vec<Rule> {
@@ -151,30 +146,13 @@ fn silences_all(text: &str) -> bool {
         && (list_has(rest, "task") && list_has(rest, "never") || list_has(rest, "exclude") && rest.contains(" -F"))
 }
 
-/// Whether the list and the action of a rule, in either order, have the word.
-pub(super) fn list_has(rest: &str, word: &str) -> bool {
-    rest.split(' ').next().unwrap_or_default().split(',').any(|part| part == word)
-}
-
 /// Whether no condition of a rule picks one thing out: `uid=123` does, `auid>=0`, `uid!=123` and somebody who signs in do not.
 fn is_about_all(rest: &str) -> bool {
-    let mut words = rest.split(' ').skip(1);
-    while let Some(word) = words.next() {
-        let (option, joined) = option_of(word);
-        if !matches!(option, "-F" | "-S" | "-C") {
-            continue;
-        }
-        let argument = if joined.is_empty() { words.next().unwrap_or_default() } else { joined };
-        let picks_out = match option {
-            "-F" => picks_one_out(argument),
-            "-S" => argument != "all",
-            _ => true,
-        };
-        if picks_out {
-            return false;
-        }
-    }
-    true
+    !audit_words::conditions(rest).any(|(option, argument)| match option {
+        "-F" => picks_one_out(argument),
+        "-S" => argument != "all",
+        _ => true,
+    })
 }
 
 fn picks_one_out(condition: &str) -> bool {

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use crate::own::audit_rules::{list_has, option_of};
+use crate::own::audit_words::{self, list_has, option_of};
 
 /// Calls by which files are opened, so that a watch sees nothing without them.
 const OPENING: [&str; 2] = ["open", "openat"];
@@ -80,13 +80,7 @@ impl<'a> Asked<'a> {
             return asked;
         }
         let mut names_all = false;
-        let mut words = rest.split(' ').skip(1);
-        while let Some(word) = words.next() {
-            let (option, joined) = option_of(word);
-            if !matches!(option, "-F" | "-S" | "-C") {
-                continue;
-            }
-            let argument = if joined.is_empty() { words.next().unwrap_or_default() } else { joined };
+        for (option, argument) in audit_words::conditions(rest) {
             match option {
                 "-F" => asked.narrow(argument),
                 "-S" => {
@@ -103,7 +97,7 @@ impl<'a> Asked<'a> {
     }
 
     fn narrow(&mut self, argument: &'a str) {
-        match condition(argument) {
+        match audit_words::parts(argument) {
             ("arch", _, value) => self.is_32 = Some(value == "b32" || value.starts_with('i')),
             (field @ ("path" | "dir"), "=", value) => {
                 self.place = Some(without_slash(value));
@@ -117,14 +111,6 @@ impl<'a> Asked<'a> {
     fn is_about_files(&self) -> bool {
         self.calls.is_empty() || self.calls.iter().any(|call| OPENING.contains(call))
     }
-}
-
-/// `auid>=1000` in its parts: a field, an operator and a value.
-fn condition(text: &str) -> (&str, &str, &str) {
-    const OPERATORS: [char; 5] = ['!', '=', '<', '>', '&'];
-    let (field, rest) = text.split_at(text.find(OPERATORS).unwrap_or(text.len()));
-    let value = rest.trim_start_matches(OPERATORS);
-    (field, &rest[..rest.len() - value.len()], value)
 }
 
 /// Whether a condition holds for what rules are there for: what root does, what people do, and what succeeds.

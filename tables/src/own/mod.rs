@@ -4,6 +4,7 @@ pub(crate) mod apk_packages;
 mod audit_lines;
 pub(crate) mod audit_rules;
 mod audit_silenced;
+mod audit_words;
 mod bolt;
 mod containerd;
 pub(crate) mod containerd_containers;
