@@ -491,3 +491,26 @@ fn units_have_the_states_of_systemctl_is_enabled() {
         ]
     );
 }
+
+#[test]
+fn rules_of_nftables_that_look_their_verdict_up_are_those_that_they_stand_for() {
+    let host = Made::new().with(
+        "/etc/nftables.conf",
+        "table inet filter {\n map hosts {\n  type ipv4_addr : verdict\n  elements = { 10.0.0.1 : accept,\n   10.0.0.2 : drop }\n }\n\
+         chain input {\n  ct state vmap { established : accept, new : jump services }\n  ip saddr vmap @hosts\n }\n}\n\
+         add element inet filter hosts { 0.0.0.0/0 : accept }\n",
+    );
+    let rules =
+        ask(&host.image(), "SELECT line, statement FROM nftables_configured WHERE chain = 'input' AND line > 7");
+    assert!(rules.warnings.is_empty(), "{:?}", rules.warnings);
+    assert_eq!(
+        lines(&rules),
+        [
+            "8|ct state established accept",
+            "8|ct state new jump services",
+            "9|ip saddr 10.0.0.1 accept",
+            "9|ip saddr 10.0.0.2 drop",
+            "9|ip saddr 0.0.0.0/0 accept",
+        ]
+    );
+}

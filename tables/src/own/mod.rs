@@ -20,6 +20,7 @@ pub(crate) mod modprobe_configured;
 pub(crate) mod mount_options_configured;
 pub(crate) mod nftables_configured;
 pub(crate) mod nftables_rules;
+mod nftables_verdicts;
 mod nftables_words;
 pub(crate) mod pam_rules;
 pub(crate) mod pam_settings;

@@ -1,9 +1,11 @@
 //! `nftables_configured`: what the service gives `nft` at boot, a statement each, with the table and the chain it stands in. Includes
 //! are followed in place, comments left out, and what a later `flush ruleset` or `delete table` takes away is not there.
-//! Variables (`$name`) stay as they are written. What nft surely refuses is told, for it loads nothing of such a file.
+//! Variables (`$name`) stay as they are written; rules that look their verdict up in a map are those that they stand for. What nft
+//! surely refuses is told, for it loads nothing of such a file.
 
 use std::path::{Path, PathBuf};
 
+use crate::own::nftables_verdicts::{Maps, Unfolded};
 use crate::own::nftables_words;
 use crate::paths;
 use crate::reader::Scan;
@@ -12,7 +14,7 @@ use crate::shell_glob;
 use crate::units;
 
 table! {
-    /// Statements of nftables that are loaded at boot, one a row, with the table (`inet filter`) and the chain they stand in; white space reduced to one blank.
+    /// Statements of nftables that are loaded at boot, one a row, with the table (`inet filter`) and the chain they stand in; white space reduced to one blank. A rule that looks its verdict up (`vmap`) is a row for each element of the map, as if it were written so (`ct state new accept`; `*` is all others).
     nftables_configured: kept {
         file: Text,
         line: BigInt,
@@ -30,14 +32,50 @@ const MAX_INCLUDE_DEPTH: usize = 16;
 const MAX_FILES: usize = 256;
 /// Statements that are held at once.
 const MAX_STATEMENTS: usize = 100_000;
+/// Rules that maps of verdicts make of some of them.
+const MAX_UNFOLDED: usize = 10_000;
 
 fn rows(scan: &Scan) -> Rows {
     let mut reading = Reading { scan, statements: Vec::new(), files_read: 0 };
     reading.read(&main_file(scan), &Place::default(), 0);
-    Box::new(reading.statements.into_iter().map(|(file, statement)| {
+    Box::new(unfolded(scan, reading.statements).into_iter().map(|(file, statement)| {
         let Statement { line, place, text } = statement;
         row! { file, line, table_name: place.table, chain: place.chain, statement: text }
     }))
+}
+
+/// The statements with the rules in place of those that look their verdict up.
+fn unfolded(scan: &Scan, statements: Vec<(String, Statement)>) -> Vec<(String, Statement)> {
+    let maps = maps_of(statements.iter().map(|(_, statement)| statement));
+    let mut room = MAX_UNFOLDED;
+    let mut all = Vec::with_capacity(statements.len());
+    for (file, statement) in statements {
+        if !scan.budget().is_open() {
+            break;
+        }
+        let Statement { line, place, text } = statement;
+        let texts = match maps.unfold(&place.table, &text) {
+            Unfolded::AsWritten => vec![text],
+            Unfolded::Rules(rules) if rules.len() <= room => {
+                room -= rules.len();
+                rules
+            }
+            Unfolded::Rules(_) | Unfolded::TooLarge => {
+                scan.warn(format!("{file}:{line}: there are too many verdicts to look up; they are not read"));
+                vec![text]
+            }
+        };
+        all.extend(texts.into_iter().map(|text| (file.clone(), Statement { line, place: place.clone(), text })));
+    }
+    all
+}
+
+fn maps_of<'a>(statements: impl Iterator<Item = &'a Statement>) -> Maps {
+    let mut maps = Maps::default();
+    for Statement { place, text, .. } in statements.filter(|statement| statement.place.chain.is_empty()) {
+        maps.take(&place.table, text);
+    }
+    maps
 }
 
 /// The file that the service names behind `-f`.
@@ -266,7 +304,7 @@ fn place_of_block(header: &str, outer: &Place) -> Option<Place> {
 }
 
 /// A table with its family, which is `ip` where none is named, and what follows.
-fn table_and_rest<'a, 'b>(words: &'b [&'a str]) -> (String, &'b [&'a str]) {
+pub(super) fn table_and_rest<'a, 'b>(words: &'b [&'a str]) -> (String, &'b [&'a str]) {
     match words {
         [family, name, rest @ ..] if FAMILIES.contains(family) => (format!("{family} {name}"), rest),
         [name, rest @ ..] => (format!("ip {name}"), rest),
@@ -277,7 +315,11 @@ fn table_and_rest<'a, 'b>(words: &'b [&'a str]) -> (String, &'b [&'a str]) {
 /// Reads any bytes as such a file, for its fuzz target.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn fuzz(input: &[u8]) {
-    parse(&String::from_utf8_lossy(input), &Place::default());
+    let statements = parse(&String::from_utf8_lossy(input), &Place::default()).statements;
+    let maps = maps_of(statements.iter());
+    for Statement { place, text, .. } in &statements {
+        maps.unfold(&place.table, text);
+    }
 }
 
 #[cfg(test)]
