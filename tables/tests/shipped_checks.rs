@@ -165,6 +165,17 @@ fn a_policy_of_nftables_that_is_not_loaded_drops_nothing() {
     assert_eq!(denies(all, "/etc/nftables.d/own.off", ""), Verdict::Fail, "another name");
     assert_eq!(denies(all, "/etc/nftables.d/.own.nft", ""), Verdict::Fail, "glob(3) does not see it");
     assert_eq!(denies(all, own, "counter accept"), Verdict::Fail, "nothing is left for the policy");
+    for (rule, expected) in [
+        ("ct state vmap { established : accept, related : accept, invalid : drop }", Verdict::Pass),
+        ("icmp type vmap { * : accept }", Verdict::Pass),
+        ("ip saddr 10.0.0.0/8 tcp dport vmap { * : accept }", Verdict::Pass),
+        ("ct state vmap { established : accept, new : accept }", Verdict::Fail),
+        ("ct state vmap { invalid : drop } accept", Verdict::Fail),
+        ("iifname . tcp dport vmap { \"eth1\" . 25 : drop, * : accept }", Verdict::Fail),
+        ("meta protocol vmap { ip : jump first }; } chain first { counter accept", Verdict::Fail),
+    ] {
+        assert_eq!(denies(all, own, rule), expected, "{rule}");
+    }
 }
 
 #[test]
