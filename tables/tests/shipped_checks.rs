@@ -336,6 +336,46 @@ fn rules_of_pam_that_others_pass_over_or_that_nobody_minds_do_not_count() {
 }
 
 #[test]
+fn no_way_through_pam_leads_past_every_password() {
+    let verdict = |host: Made| verdicts(&host.image(), "app-pam-custom")["pam-auth-without-secret"];
+    let with_first = |line: &str| {
+        let file = "/etc/pam.d/common-auth";
+        let host = with_pam();
+        let rules = std::fs::read_to_string(host.path(file)).unwrap();
+        verdict(host.with(file, format!("{line}\n{rules}")))
+    };
+    let of_sudo = |rules: &str| verdict(with_pam().with("/etc/pam.d/sudo", rules));
+    for (rule, expected) in [
+        ("auth optional pam_faildelay.so delay=3000000", Verdict::Pass),
+        ("auth required pam_shells.so", Verdict::Pass),
+        ("auth sufficient pam_rootok.so", Verdict::Pass),
+        ("auth [success=3 default=ignore] pam_succeed_if.so user = guest", Verdict::Pass),
+        ("auth [success=4 default=ignore] pam_succeed_if.so user = guest", Verdict::Fail),
+        ("auth [default=4] pam_localuser.so", Verdict::Fail),
+        ("auth [default=4] pam_echo.so", Verdict::Fail),
+        ("auth [default=5] pam_deny.so", Verdict::Pass),
+        ("auth [success=9 default=ignore] pam_succeed_if.so user = guest", Verdict::Pass),
+    ] {
+        assert_eq!(with_first(rule), expected, "{rule}");
+    }
+    for (rules, expected) in [
+        ("@include common-auth\n@include common-account\n", Verdict::Pass),
+        ("auth [success=3 default=ignore] pam_access.so\n@include common-auth\n", Verdict::Pass),
+        ("auth [success=4 default=ignore] pam_access.so\n@include common-auth\n", Verdict::Fail),
+        ("auth [success=4 default=ignore] pam_access.so\nauth include common-auth\n", Verdict::Fail),
+        ("auth required pam_shells.so\n@include absent\n", Verdict::Pass),
+        (
+            "auth [success=1 default=ignore] pam_access.so\nauth required pam_unix.so\nauth required pam_permit.so\n",
+            Verdict::Fail,
+        ),
+        ("auth required pam_faillock.so preauth\nauth sufficient pam_unix.so\n", Verdict::Fail),
+        ("auth required pam_shells.so\nauth sufficient pam_unix.so\nauth required pam_deny.so\n", Verdict::Pass),
+    ] {
+        assert_eq!(of_sudo(rules), expected, "{rules}");
+    }
+}
+
+#[test]
 fn su_is_restricted_by_what_pam_wheel_makes_of_its_arguments() {
     let restricted = |rules: &str| {
         let host = Made::new().with("/etc/pam.d/su", rules);
