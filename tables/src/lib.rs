@@ -23,6 +23,7 @@ pub mod fuzzing;
 mod guard;
 mod host;
 mod http;
+mod included;
 pub mod integrity;
 mod kept;
 mod kernel;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use self::defaults::{Setting, defaults};
 pub(crate) use self::rules::{Allowed, Rules, is_rule};
 use self::trust::Owners;
+use crate::included::Included;
 use crate::paths;
 use crate::reader::Scan;
 
@@ -18,10 +19,6 @@ const MAIN: &str = "/etc/sudoers";
 /// It can name another file than [`MAIN`] for the plugin that reads the rules.
 const CONFIGURATION: &str = "/etc/sudo.conf";
 const PROGRAM: &str = "/usr/bin/sudo";
-/// sudo itself ends at 128.
-const MAX_INCLUDE_DEPTH: usize = 16;
-/// Files in all: a few that include each other would otherwise be read without end.
-const MAX_FILES: usize = 256;
 
 /// A line that is no comment, joined with those that a backslash continues it on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +32,7 @@ pub(crate) fn lines(scan: &Scan) -> Vec<Line> {
     let configuration = scan.text(CONFIGURATION).unwrap_or_default();
     let number = |name: &str| argument(&configuration, name).and_then(|number| number.parse::<u32>().ok());
     let owners = Owners::of(scan, number("sudoers_uid="), number("sudoers_gid="));
-    let mut reading = Reading { scan, owners, lines: Vec::new(), files_read: 0 };
+    let mut reading = Reading { scan, owners, lines: Vec::new(), included: Included::default() };
     let main = main_file(scan, &configuration);
     if scan.exists(&main) || scan.exists(PROGRAM) {
         elsewhere::say(scan);
@@ -69,14 +66,12 @@ struct Reading<'a> {
     scan: &'a Scan,
     owners: Owners,
     lines: Vec<Line>,
-    files_read: usize,
+    included: Included,
 }
 
 impl Reading<'_> {
     fn read(&mut self, path: &Path, depth: usize) {
-        self.files_read += 1;
-        if self.files_read > MAX_FILES || depth > MAX_INCLUDE_DEPTH {
-            self.scan.warn("more than 256 files, or 16 within each other, are included; the rest is not read");
+        if !self.included.may_read(self.scan, depth) {
             return;
         }
         if !self.owners.trust(self.scan, path) {

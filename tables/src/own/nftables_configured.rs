@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::included::Included;
 use crate::own::nftables_verdicts::{Maps, Unfolded};
 use crate::own::nftables_words;
 use crate::paths;
@@ -26,17 +27,13 @@ table! {
 
 const MAIN: &str = "/etc/nftables.conf";
 const FAMILIES: [&str; 6] = ["ip", "ip6", "inet", "arp", "bridge", "netdev"];
-/// nft itself ends at 16.
-const MAX_INCLUDE_DEPTH: usize = 16;
-/// Files in all: a few that include each other would otherwise be read without end.
-const MAX_FILES: usize = 256;
 /// Statements that are held at once.
 const MAX_STATEMENTS: usize = 100_000;
 /// Rules that maps of verdicts make of some of them.
 const MAX_UNFOLDED: usize = 10_000;
 
 fn rows(scan: &Scan) -> Rows {
-    let mut reading = Reading { scan, statements: Vec::new(), files_read: 0 };
+    let mut reading = Reading { scan, statements: Vec::new(), included: Included::default() };
     reading.read(&main_file(scan), &Place::default(), 0);
     Box::new(unfolded(scan, reading.statements).into_iter().map(|(file, statement)| {
         let Statement { line, place, text } = statement;
@@ -111,14 +108,12 @@ struct Parsed {
 struct Reading<'a> {
     scan: &'a Scan,
     statements: Vec<(String, Statement)>,
-    files_read: usize,
+    included: Included,
 }
 
 impl Reading<'_> {
     fn read(&mut self, path: &Path, outer: &Place, depth: usize) {
-        self.files_read += 1;
-        if self.files_read > MAX_FILES || depth > MAX_INCLUDE_DEPTH {
-            self.scan.warn("more than 256 files, or 16 within each other, are included; the rest is not read");
+        if !self.included.may_read(self.scan, depth) {
             return;
         }
         let file = paths::display(path);

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::included::Included;
 use crate::own::sshd_criteria::Criteria;
 use crate::own::sshd_defaults::{
     ACCUMULATED, DEFAULTS, DURATIONS, HOST_KEYS, IN_SMALL_LETTERS, ONE_A_WORD, modern_name,
@@ -29,10 +30,6 @@ table! {
 pub(super) const MAIN: &str = "/etc/ssh/sshd_config";
 const LISTEN: &str = "listenaddress";
 const PROGRAMS: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
-/// sshd itself ends at 16.
-const MAX_INCLUDE_DEPTH: usize = 16;
-/// Files in all: a few that include each other by a pattern would otherwise be read without end.
-const MAX_FILES: usize = 256;
 /// Blocks of `Match` for some connections; a handful is usual.
 const MAX_BLOCKS: usize = 1_024;
 
@@ -77,7 +74,7 @@ struct Settings {
     list: Vec<Setting>,
     /// The keywords of the list.
     known: BTreeSet<String>,
-    files_read: usize,
+    included: Included,
     /// What blocks say that hold for everybody.
     blocks: Option<Box<Settings>>,
     /// The other blocks, in their order.
@@ -124,9 +121,7 @@ impl Settings {
     }
 
     fn read(&mut self, scan: &Scan, path: &Path, depth: usize, around: Block) {
-        self.files_read += 1;
-        if self.files_read > MAX_FILES || depth > MAX_INCLUDE_DEPTH {
-            scan.warn("more than 256 files, or 16 within each other, are included; the rest is not read");
+        if !self.included.may_read(scan, depth) {
             return;
         }
         let shown = paths::display(path);
