@@ -32,7 +32,7 @@ impl Pattern {
     pub fn glob(text: &str) -> Self {
         Self::of(text, |part| match part {
             "**" => Part::Deep,
-            wild if wild.contains(['*', '?', '[']) => Part::Wild(bytes_of(wild)),
+            wild if is_pattern(wild) => Part::Wild(bytes_of(wild)),
             literal => Part::Literal(bytes_of(literal)),
         })
     }
@@ -211,6 +211,11 @@ impl Expansion {
         }
         yielded
     }
+}
+
+/// Whether a text has a wildcard of the shell in it.
+pub(crate) fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '['])
 }
 
 /// Whether a name matches a pattern of the shell (`*`, `?`, `[a-z]`, `[!a]`).

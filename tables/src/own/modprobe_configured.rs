@@ -52,8 +52,7 @@ impl FirstOfEach {
         if self.patterns.iter().any(|pattern| paths::matches(pattern.as_bytes(), module.as_bytes())) {
             return false;
         }
-        let is_pattern = module.contains(['*', '?', '[']);
-        if is_pattern && self.patterns.len() < Self::MAX_PATTERNS {
+        if paths::is_pattern(module) && self.patterns.len() < Self::MAX_PATTERNS {
             self.patterns.push(module.to_owned());
         }
         self.names.insert(module.to_owned())

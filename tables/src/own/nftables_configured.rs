@@ -146,7 +146,7 @@ impl Reading<'_> {
         // Half a path begins in the folder that nft was built with.
         let absolute = if pattern.starts_with('/') { pattern.to_owned() } else { format!("/etc/{pattern}") };
         let files: Vec<PathBuf> = shell_glob::glob(self.scan, &absolute).collect();
-        if files.is_empty() && !absolute.contains(['*', '?', '[']) {
+        if files.is_empty() && !paths::is_pattern(&absolute) {
             self.scan.warn(format!("{absolute} is included and not there: nft loads no rules"));
         }
         for file in files {

@@ -118,7 +118,7 @@ fn files_of_variables(scan: &Scan, unit: &str) -> Vec<(String, String)> {
     let mut files: Vec<PathBuf> = Vec::new();
     for file in units::values(scan, unit, "Service", "EnvironmentFile") {
         let file = file.trim_start_matches('-');
-        if file.contains(['*', '?', '[']) {
+        if paths::is_pattern(file) {
             files.extend(shell_glob::glob(scan, file));
         } else {
             files.push(PathBuf::from(file));

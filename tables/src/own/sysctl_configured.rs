@@ -117,12 +117,12 @@ fn instances(name: &str) -> Vec<String> {
     let Some((last, folders)) = parts.split_last().filter(|(_, folders)| folders.len() == KNOWN.len()) else {
         return Vec::new();
     };
-    if is_pattern(last) || !is_pattern(name) {
+    if paths::is_pattern(last) || !paths::is_pattern(name) {
         return Vec::new();
     }
     let mut names = vec![String::new()];
     for (part, known) in folders.iter().zip(KNOWN) {
-        let meant: Vec<&str> = if is_pattern(part) {
+        let meant: Vec<&str> = if paths::is_pattern(part) {
             known.iter().copied().filter(|name| paths::matches(part.as_bytes(), name.as_bytes())).collect()
         } else {
             vec![*part]
@@ -130,10 +130,6 @@ fn instances(name: &str) -> Vec<String> {
         names = names.iter().flat_map(|name| meant.iter().map(move |part| format!("{name}{part}."))).collect();
     }
     names.into_iter().map(|name| name + *last).collect()
-}
-
-fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '?', '['])
 }
 
 /// What `systemd-tmpfiles` writes to files below `/proc/sys`; of several lines for a file the first counts.
