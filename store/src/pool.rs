@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 
 use crate::error::{Error, Result};
 use crate::fencing::Epoch;
@@ -18,6 +18,10 @@ use crate::notify::Listener;
 use crate::served::Served;
 use crate::session::Single;
 use crate::tx::{Mode, OwnerTx, PlatformTx, TenantTx};
+
+/// A connection that has rested for longer is asked whether it lives before it serves anybody. It was asked when it was given
+/// back, and a busy pool gives out thousands in a second.
+const RESTED: Duration = Duration::from_millis(100);
 
 /// Size and time limits of a pool.
 #[derive(Debug, Clone)]
@@ -74,6 +78,15 @@ impl PoolOptions {
             .max_connections(self.max_connections)
             .acquire_timeout(self.acquire_timeout)
             .max_lifetime(self.max_lifetime)
+            .test_before_acquire(false)
+            .before_acquire(|connection, known| {
+                Box::pin(async move {
+                    if known.idle_for > RESTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(connect))
     }
 }
