@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     agents::{known::KnownCredentials, modules, modules::Modules, pulse::Pulse, waiters::Waiters},
-    auth::{password, token::Tokens},
+    auth::{identity::SignIns, password, token::Tokens},
     config::{self, Config},
     http::{csv::Exports, limit::Limiter, router, security::SecurityHeaders},
     jobs::{self, backlog::Backlog, marks::Marks},
@@ -137,6 +137,7 @@ pub fn start_with(config: Config, kube: kube::Client, shutdown: CancellationToke
         kube,
         tenants,
         tokens: Tokens::new(config.jwt_secret.expose(), config.access_token_lifetime()),
+        sign_ins: SignIns::default(),
         security_headers: SecurityHeaders::new(&config)?,
         limits: Limits {
             signin_by_address: Limiter::per_minute(config.signin_per_minute),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     agents::{known::KnownCredentials, modules::Modules, pulse::Pulse, waiters::Waiters},
-    auth::token::Tokens,
+    auth::{identity::SignIns, token::Tokens},
     config::Config,
     events::Event,
     http::{csv::Exports, limit::Limiter, security::SecurityHeaders},
@@ -50,6 +50,8 @@ pub struct AppState {
     pub tenants: TenantCache,
     /// Access tokens.
     pub tokens: Tokens,
+    /// Sign-ins that are being looked up.
+    pub sign_ins: SignIns,
     /// What Prometheus reads.
     pub metrics: Arc<Metrics>,
     /// Headers on every answer.

@@ -1,4 +1,5 @@
-//! Who makes a request: the account and memberships behind a sign-in, in one statement, because every request asks.
+//! Who makes a request: the accounts and memberships behind sign-ins, in one statement for all that are asked for together,
+//! because every request asks.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +8,8 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::names::{Slug, TenantRef};
+use crate::pool::Db;
 use crate::tenants::TenantState;
-use crate::tx::PlatformTx;
 use crate::users::Role;
 
 /// A signed-in person.
@@ -37,6 +38,15 @@ pub struct Belonging {
     pub role: Role,
 }
 
+/// A sign-in, as an access token names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignIn {
+    /// Whose it says that it is.
+    pub user_id: Uuid,
+    /// The session and those that it was prolonged to.
+    pub family_id: Uuid,
+}
+
 #[derive(serde::Deserialize)]
 struct StoredMembership {
     tenant_id: Uuid,
@@ -44,23 +54,35 @@ struct StoredMembership {
     role: Role,
 }
 
-/// The person behind the sign-in `family_id`; none if it ended, is another's, or the account may not sign in.
-pub async fn of_session(tx: &mut PlatformTx, user_id: Uuid, family_id: Uuid) -> Result<Option<Principal>> {
-    type Row = (Uuid, String, String, bool, Json<BTreeMap<String, StoredMembership>>);
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT u.user_id, u.email, u.name, u.is_super_admin, COALESCE((
-             SELECT jsonb_object_agg(t.slug, jsonb_build_object('tenant_id', t.tenant_id, 'state', t.state, 'role', m.role))
-             FROM shared.memberships m JOIN shared.tenants t USING (tenant_id)
-             WHERE m.user_id = u.user_id AND t.state <> 'purged'), '{}')
-         FROM shared.users u
-         WHERE u.user_id = $1 AND u.is_active AND EXISTS (SELECT FROM shared.sessions s
-             WHERE s.family_id = $2 AND s.user_id = u.user_id AND s.revoked_at IS NULL AND s.expires_at > now())",
+/// The people behind these sign-ins, in the same order; none for a sign-in that ended, is another's, or whose account may not
+/// sign in. One statement, without a transaction around it.
+pub async fn of_sign_ins(db: &Db, asked: &[SignIn]) -> Result<Vec<Option<Principal>>> {
+    type Row = (i64, Uuid, String, String, bool, Json<BTreeMap<String, StoredMembership>>);
+    let users: Vec<Uuid> = asked.iter().map(|one| one.user_id).collect();
+    let families: Vec<Uuid> = asked.iter().map(|one| one.family_id).collect();
+    let mut single = db.single().await?;
+    // OFFSET 0 keeps it a look-up by index for each, however many the planner expects.
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT k.place, p.user_id, p.email, p.name, p.is_super_admin, p.memberships
+         FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS k (user_id, family_id, place)
+         CROSS JOIN LATERAL (SELECT u.user_id, u.email, u.name, u.is_super_admin, COALESCE((
+                 SELECT jsonb_object_agg(t.slug,
+                     jsonb_build_object('tenant_id', t.tenant_id, 'state', t.state, 'role', m.role))
+                 FROM shared.memberships m JOIN shared.tenants t USING (tenant_id)
+                 WHERE m.user_id = u.user_id AND t.state <> 'purged'), '{}') AS memberships
+             FROM shared.users u
+             WHERE u.user_id = k.user_id AND u.is_active AND EXISTS (SELECT FROM shared.sessions s
+                 WHERE s.family_id = k.family_id AND s.user_id = u.user_id AND s.revoked_at IS NULL
+                     AND s.expires_at > now())
+             OFFSET 0) p",
     )
-    .bind(user_id)
-    .bind(family_id)
-    .fetch_optional(tx.connection()?)
+    .bind(users)
+    .bind(families)
+    .fetch_all(single.connection()?)
     .await?;
-    row.map(|(user_id, email, name, is_super_admin, memberships)| {
+    single.release();
+    let mut found: Vec<Option<Principal>> = asked.iter().map(|_| None).collect();
+    for (place, user_id, email, name, is_super_admin, memberships) in rows {
         let memberships = memberships
             .0
             .into_iter()
@@ -69,7 +91,11 @@ pub async fn of_session(tx: &mut PlatformTx, user_id: Uuid, family_id: Uuid) -> 
                 Ok(Belonging { tenant, tenant_state: state, role })
             })
             .collect::<Result<_>>()?;
-        Ok(Principal { user_id, email, name, is_super_admin, memberships })
-    })
-    .transpose()
+        // Counted from 1.
+        let place = usize::try_from(place - 1).ok();
+        if let Some(known) = place.and_then(|place| found.get_mut(place)) {
+            *known = Some(Principal { user_id, email, name, is_super_admin, memberships });
+        }
+    }
+    Ok(found)
 }

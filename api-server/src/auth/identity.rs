@@ -1,18 +1,28 @@
 //! The person behind a request: by bearer token or by cookie, never by both.
 //!
 //! The access token is checked without the database, then its session's row is read: a logout, a removed role or a
-//! deactivated account holds from the next request on, on every replica, for the price of one indexed look-up.
+//! deactivated account holds from the next request on, on every replica, for the price of one indexed look-up; requests that
+//! come together share a statement.
+
+use std::time::Duration;
 
 use http::{HeaderMap, header, request::Parts};
-use store::principal::Belonging;
+use store::principal::{self, Belonging, Principal, SignIn};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    auth::{Role, cookies},
+    auth::{Role, cookies, together::Together},
     error::{Error, Result},
     http::origin,
     state::App,
 };
+
+/// A look-up for several requests that takes longer is given up, and each of them asks by itself.
+const TOGETHER_LIMIT: Duration = Duration::from_secs(5);
+
+/// Sign-ins that are being looked up. A failure is not shared: who meets one asks by itself, and is told what is wrong.
+pub type SignIns = Together<SignIn, Option<Principal>>;
 
 /// Who is calling.
 #[derive(Clone, Debug)]
@@ -60,10 +70,9 @@ impl Identity {
                 app.tokens.verify(token)?
             }
         };
-        let mut tx = app.db.platform().await?;
-        let principal = store::principal::of_session(&mut tx, claims.sub, claims.sid).await?;
-        tx.rollback().await?;
-        let principal = principal.ok_or(Error::Unauthenticated("The session has ended. Sign in again."))?;
+        let sign_in = SignIn { user_id: claims.sub, family_id: claims.sid };
+        let principal =
+            principal_of(app, sign_in).await?.ok_or(Error::Unauthenticated("The session has ended. Sign in again."))?;
         let memberships = principal
             .memberships
             .into_iter()
@@ -85,6 +94,18 @@ impl Identity {
         parts.extensions.insert(identity.clone());
         Ok(identity)
     }
+}
+
+async fn principal_of(app: &App, sign_in: SignIn) -> Result<Option<Principal>> {
+    let db = app.db.clone();
+    let look_up = move |asked: Vec<SignIn>| {
+        let db = db.clone();
+        async move { timeout(TOGETHER_LIMIT, principal::of_sign_ins(&db, &asked)).await.ok()?.ok() }
+    };
+    if let Some(found) = app.sign_ins.ask(sign_in, look_up).await {
+        return Ok(found);
+    }
+    Ok(principal::of_sign_ins(&app.db, &[sign_in]).await?.pop().flatten())
 }
 
 /// The token of `Authorization: Bearer`.

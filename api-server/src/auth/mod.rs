@@ -7,6 +7,7 @@ pub mod roles;
 pub mod routes;
 pub mod scope;
 pub mod service;
+pub mod together;
 pub mod token;
 
 pub use roles::{Allow, Role, permission};

@@ -17,6 +17,7 @@ mod pool;
 mod provisioning;
 mod retention;
 mod risk;
+mod sign_ins;
 mod snapshots;
 mod standings;
 mod together;
