@@ -1,5 +1,5 @@
-//! Scores of the tenant and of each asset: the trend, and the recompute that the kept sums are held against. Those of
-//! frameworks are in [`crate::compliance`].
+//! Scores of the tenant and of each asset: days of a trend, and the recompute that the kept sums are held against. The trend is
+//! read with [`crate::overview`], scores of frameworks are in [`crate::compliance`].
 
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -24,26 +24,6 @@ pub enum Subject {
     Tenant,
     /// One asset.
     Asset(Uuid),
-}
-
-/// The trend of the last `days` days, oldest first. A day on which nothing changed has the score of the day before.
-pub async fn trend<M: Mode>(tx: &mut TenantTx<M>, subject: Subject, days: u16) -> Result<Vec<ScoreDay>> {
-    let (scope, scope_id) = match subject {
-        Subject::Tenant => ("tenant", tx.tenant().id),
-        Subject::Asset(asset_id) => ("asset", asset_id),
-    };
-    Ok(sqlx::query_as(
-        "WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day)
-         SELECT d::date AS day, s.score FROM today, generate_series(today.day - ($3::integer - 1), today.day, interval '1 day') d
-         CROSS JOIN LATERAL (SELECT score FROM score_days WHERE scope = $1 AND scope_id = $2 AND day <= d::date
-             ORDER BY day DESC LIMIT 1) s
-         ORDER BY d",
-    )
-    .bind(scope)
-    .bind(scope_id)
-    .bind(i32::from(days.max(1)))
-    .fetch_all(tx.connection()?)
-    .await?)
 }
 
 /// A kept row of `asset_scores` that differs from what its verdicts and findings give.

@@ -2,7 +2,8 @@
 //!
 //! A handler that knows a version (a resourceVersion) sets the header itself; otherwise it is a digest of the body, so that
 //! two answers that differ, whoever's they are, never have the same one. It is a weak one: the same answer leaves here
-//! compressed in several ways. The database is read either way: what is saved is the way to the client, not the work.
+//! compressed in several ways. The database is read either way: what is saved is the way to the client, not the work. An answer
+//! that many share has its tag made once, by [`of`].
 
 use axum::{
     body::{Body, to_bytes},
@@ -10,7 +11,10 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{self, InvalidHeaderValue},
+};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
@@ -36,9 +40,8 @@ pub async fn middleware(request: Request, next: Next) -> Response {
         return Error::internal("an answer was larger than the ETag layer takes").into_response();
     };
     if !parts.headers.contains_key(header::ETAG) {
-        let tag = format!("W/\"{}\"", hex::encode(&Sha256::digest(&bytes)[..16]));
-        if let Ok(value) = HeaderValue::from_str(&tag) {
-            parts.headers.insert(header::ETAG, value);
+        if let Ok(tag) = of(&bytes) {
+            parts.headers.insert(header::ETAG, tag);
         }
     }
     let is_known = known.is_some_and(|known| parts.headers.get(header::ETAG).is_some_and(|tag| matches(&known, tag)));
@@ -49,6 +52,14 @@ pub async fn middleware(request: Request, next: Next) -> Response {
         return Response::from_parts(parts, Body::empty());
     }
     Response::from_parts(parts, Body::from(bytes))
+}
+
+/// The tag of a body.
+///
+/// # Errors
+/// None in fact: digits can be sent in a header.
+pub fn of(body: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
+    HeaderValue::from_str(&format!("W/\"{}\"", hex::encode(&Sha256::digest(body)[..16])))
 }
 
 /// RFC 9110 §13.1.2: a list of tags, compared weakly.

@@ -1,20 +1,26 @@
-//! `/v1/overview`: the tenant at a glance, from kept scores only. Those who ask at the same time share one read.
+//! `/v1/overview`: the tenant at a glance, from kept scores only. Those who ask at the same time share one read and one answer,
+//! down to its bytes and its tag.
 
-use std::sync::Arc;
-
-use axum::{Json as Answer, extract::State};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
+use http::{HeaderValue, header};
 use serde::Serialize;
 use store::{
     Db, Read, TenantRef,
     overview::{self, Overview},
 };
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::{
     auth::{Allow, Scope, permission::ReadResults},
     compliance::view::CheckCounts,
-    error::Result,
+    error::{Error, Result},
+    http::etag,
     results::{
         findings::{FindingView, view},
         rounds::Rounds,
@@ -23,8 +29,16 @@ use crate::{
     tenants::plan::{self, Feature},
 };
 
-/// The overviews that are being read. A failure is not shared: who meets one reads again, and is told what is wrong.
-pub type Overviews = Rounds<Option<Arc<Overview>>>;
+/// The overviews that are being read, by tenant and whether its plan has a score; nothing else of the caller is in one. A
+/// failure is not shared: who meets one reads again, and is told what is wrong.
+pub type Overviews = Rounds<(Uuid, bool), Option<Page>>;
+
+/// An overview as it is sent.
+#[derive(Clone, Debug)]
+pub struct Page {
+    body: Bytes,
+    tag: HeaderValue,
+}
 
 /// The tenant at a glance.
 #[derive(Debug, Serialize, ToSchema)]
@@ -108,52 +122,69 @@ pub struct DayScore {
 
 /// Shows score, findings, assets and agents of the tenant at a glance.
 #[utoipa::path(get, path = "/overview", tag = "results", responses((status = 200, body = OverviewView)))]
-pub async fn read(_: Allow<ReadResults>, scope: Scope, State(app): State<App>) -> Result<Answer<OverviewView>> {
-    let (db, tenant) = (app.db.clone(), scope.tenant.clone());
-    let shared = app.overviews.join(tenant.id, || async move { of_tenant(&db, &tenant).await.ok().map(Arc::new) });
-    let overview = match shared.await {
-        Some(overview) => overview,
-        None => Arc::new(of_tenant(&app.db, &scope.tenant).await?),
-    };
+pub async fn read(_: Allow<ReadResults>, scope: Scope, State(app): State<App>) -> Result<Response> {
     let has_score = plan::has(&scope.resource.spec, Feature::ComplianceScore);
-    let totals = &overview.totals;
-    Ok(Answer(OverviewView {
-        score: overview.score.filter(|_| has_score),
-        assessed: totals.passed + totals.failed,
-        findings: SeverityCounts {
-            critical: totals.open_critical,
-            high: totals.open_high,
-            medium: totals.open_medium,
-            low: totals.open_low,
-        },
-        assets: totals.assets,
-        agents: AgentTotals {
-            total: totals.agents,
-            online: totals.agents_online,
-            silent: totals.agents - totals.agents_online,
-        },
-        checks: CheckCounts {
-            passed: totals.passed,
-            failed: totals.failed,
-            waived: totals.waived,
-            not_applicable: totals.not_applicable,
-            error: totals.error,
-        },
-        jobs: JobCounts { queued: totals.jobs_queued, running: totals.jobs_running },
-        last_result_at: totals.last_result_at,
-        trend: overview
-            .trend
-            .iter()
-            .filter(|_| has_score)
-            .map(|day| DayScore { day: day.day, score: day.score })
-            .collect(),
-        worst_findings: overview.worst.iter().cloned().map(view).collect(),
-    }))
+    let (db, tenant) = (app.db.clone(), scope.tenant.clone());
+    let read = move || async move { Page::read(&db, &tenant, has_score).await.ok() };
+    let page = match app.overviews.join((scope.tenant.id, has_score), read).await {
+        Some(page) => page,
+        None => Page::read(&app.db, &scope.tenant, has_score).await?,
+    };
+    Ok(page.into_response())
 }
 
-async fn of_tenant(db: &Db, tenant: &TenantRef) -> store::Result<Overview> {
-    let mut tx = db.tenant::<Read>(tenant).await?;
-    let overview = overview::read(&mut tx).await?;
-    tx.rollback().await?;
-    Ok(overview)
+impl Page {
+    async fn read(db: &Db, tenant: &TenantRef, has_score: bool) -> Result<Self> {
+        let mut tx = db.tenant::<Read>(tenant).await?;
+        let overview = overview::read(&mut tx).await?;
+        // Nothing was written: nobody has to wait for its end.
+        drop(tx);
+        let body = serde_json::to_vec(&OverviewView::of(overview, has_score)).map_err(Error::internal)?;
+        let tag = etag::of(&body).map_err(Error::internal)?;
+        Ok(Self { body: body.into(), tag })
+    }
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let kind = HeaderValue::from_static("application/json");
+        ([(header::CONTENT_TYPE, kind), (header::ETAG, self.tag)], self.body).into_response()
+    }
+}
+
+impl OverviewView {
+    fn of(overview: Overview, has_score: bool) -> Self {
+        let Overview { totals, score, trend, worst } = overview;
+        Self {
+            score: score.filter(|_| has_score),
+            assessed: totals.passed + totals.failed,
+            findings: SeverityCounts {
+                critical: totals.open_critical,
+                high: totals.open_high,
+                medium: totals.open_medium,
+                low: totals.open_low,
+            },
+            assets: totals.assets,
+            agents: AgentTotals {
+                total: totals.agents,
+                online: totals.agents_online,
+                silent: totals.agents - totals.agents_online,
+            },
+            checks: CheckCounts {
+                passed: totals.passed,
+                failed: totals.failed,
+                waived: totals.waived,
+                not_applicable: totals.not_applicable,
+                error: totals.error,
+            },
+            jobs: JobCounts { queued: totals.jobs_queued, running: totals.jobs_running },
+            last_result_at: totals.last_result_at,
+            trend: trend
+                .into_iter()
+                .filter(|_| has_score)
+                .map(|day| DayScore { day: day.day, score: day.score })
+                .collect(),
+            worst_findings: worst.into_iter().map(view).collect(),
+        }
+    }
 }

@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     future::Future,
+    hash::Hash,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -15,14 +16,13 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared, WeakShared},
 };
-use uuid::Uuid;
 
-/// Tenants above which those that nobody reads any more are forgotten.
+/// Keys above which those that nobody reads any more are forgotten.
 const REMEMBERED: usize = 64;
 
-/// Reads by tenant. `V` is cheap to clone.
-pub struct Rounds<V: Clone> {
-    latest: Mutex<HashMap<Uuid, Round<V>>>,
+/// Reads by what is read: a tenant, and what else the answer depends on. `V` is cheap to clone.
+pub struct Rounds<K, V: Clone> {
+    latest: Mutex<HashMap<K, Round<V>>>,
 }
 
 /// The read that began last, or has not begun yet. Only those who wait for it keep it alive.
@@ -31,33 +31,33 @@ struct Round<V: Clone> {
     has_begun: Arc<AtomicBool>,
 }
 
-impl<V: Clone> Default for Rounds<V> {
+impl<K, V: Clone> Default for Rounds<K, V> {
     fn default() -> Self {
         Self { latest: Mutex::default() }
     }
 }
 
-impl<V: Clone> std::fmt::Debug for Rounds<V> {
+impl<K, V: Clone> std::fmt::Debug for Rounds<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rounds").finish_non_exhaustive()
     }
 }
 
-impl<V: Clone + Send + Sync + 'static> Rounds<V> {
-    /// The outcome of a read of this tenant that begins now or later; `read` is called unless another's will do.
-    pub async fn join<F>(&self, tenant: Uuid, read: impl FnOnce() -> F) -> V
+impl<K: Eq + Hash, V: Clone + Send + Sync + 'static> Rounds<K, V> {
+    /// The outcome of a read of this key that begins now or later; `read` is called unless another's will do.
+    pub async fn join<F>(&self, key: K, read: impl FnOnce() -> F) -> V
     where
         F: Future<Output = V> + Send + 'static,
     {
-        self.enter(tenant, read).await
+        self.enter(key, read).await
     }
 
-    fn enter<F>(&self, tenant: Uuid, read: impl FnOnce() -> F) -> Shared<BoxFuture<'static, V>>
+    fn enter<F>(&self, key: K, read: impl FnOnce() -> F) -> Shared<BoxFuture<'static, V>>
     where
         F: Future<Output = V> + Send + 'static,
     {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = latest.get(&tenant).and_then(|round| Some((round.read.upgrade()?, &round.has_begun)));
+        let before = latest.get(&key).and_then(|round| Some((round.read.upgrade()?, &round.has_begun)));
         if let Some((next, has_begun)) = &before
             && !has_begun.load(Ordering::SeqCst)
         {
@@ -78,7 +78,7 @@ impl<V: Clone + Send + Sync + 'static> Rounds<V> {
             latest.retain(|_, round| round.read.upgrade().is_some());
         }
         if let Some(read) = round.downgrade() {
-            latest.insert(tenant, Round { read, has_begun });
+            latest.insert(key, Round { read, has_begun });
         }
         round
     }
@@ -92,6 +92,7 @@ mod tests {
         task::JoinSet,
         time::{sleep, timeout},
     };
+    use uuid::Uuid;
 
     use super::*;
 

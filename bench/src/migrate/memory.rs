@@ -14,7 +14,6 @@ use crate::process;
 const CONNECTIONS: u32 = 20;
 /// How often each tenant is served.
 const TIMES: u32 = 20;
-const TREND_DAYS: u16 = 30;
 const WORST: u32 = 5;
 const ROWS: u32 = 100;
 
@@ -52,7 +51,6 @@ async fn serve(db: &Db, tenant: &TenantRef) -> anyhow::Result<()> {
     let mut tx = db.tenant::<Read>(tenant).await?;
     overview::read(&mut tx).await?;
     findings::worst(&mut tx, WORST).await?;
-    scores::trend(&mut tx, scores::Subject::Tenant, TREND_DAYS).await?;
     compliance::standings(&mut tx).await?;
     scores::differences(&mut tx).await?;
     agents::list(&mut tx, true, Page::default()).await?;

@@ -21,3 +21,4 @@ mod results;
 mod retention;
 mod starts;
 mod tenants;
+mod together;

@@ -333,7 +333,7 @@ async fn a_request_costs_a_bounded_number_of_statements() -> Result<()> {
 
     // Each begins by asking whose session it is, outside of the transaction that BEGIN, its settings and ROLLBACK come with.
     for (path, most) in [
-        ("/v1/overview", 4),
+        ("/v1/overview", 3),
         ("/v1/findings?page_size=100", 3),
         ("/v1/findings?page_size=100&severity=critical,low&sort=-first_seen_at", 3),
         ("/v1/findings?page_size=100&q=ssh&status=all", 3),

@@ -406,7 +406,7 @@ async fn the_number_of_statements_does_not_grow_with_the_result() -> anyhow::Res
     let page = findings::list(&mut tx, &filter, findings::Sort::WorstFirst, &Page::new(2, 100).into()).await?;
     let for_list = taken();
     // BEGIN and COMMIT come on top of each.
-    assert!((1..=3).contains(&for_overview) && for_list == 2, "{for_overview} {for_list}");
+    assert!(for_overview == 2 && for_list == 2, "{for_overview} {for_list}");
     // A search looks at 5,000 findings at a time.
     assert_eq!((page.total.count, page.total.is_exact, page.items.len()), (5_000, false, 100));
     Ok(())
