@@ -10,6 +10,7 @@ use std::time::Duration;
 use catalog::lifecycle::{GateReport, State};
 use catalog::module::Module;
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt as _;
 use semver::Version;
 use serde_json::Value;
 use sqlx::types::Json;
@@ -238,22 +239,23 @@ pub struct Served {
     pub unreadable: Vec<String>,
 }
 
-/// Every version that may run now, with its module.
+/// Every version that may run now, with its module. Read one by one: the documents as JSON take several times what the modules
+/// take.
 pub async fn schedulable(tx: &mut impl SharedTx) -> Result<Served> {
-    type Row = (String, String, String, Option<DateTime<Utc>>, Json<Value>);
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT module, version, state, sunset_at, document FROM shared.module_versions
+    type Row = (String, String, String, Option<DateTime<Utc>>, String);
+    let mut rows = sqlx::query_as::<_, Row>(
+        "SELECT module, version, state, sunset_at, document::text FROM shared.module_versions
          WHERE state = 'released' OR (state = 'deprecated' AND sunset_at > now())",
     )
-    .fetch_all(tx.session().connection()?)
-    .await?;
+    .fetch(tx.session().connection()?);
     let mut served = Served::default();
-    for (module, version, state, sunset_at, document) in rows {
-        match serde_json::from_value::<Module>(document.0) {
+    while let Some((module, version, state, sunset_at, document)) = rows.try_next().await? {
+        match serde_json::from_str::<Module>(&document) {
             Ok(module) => served.versions.push(Schedulable { state: state_of(&state)?, sunset_at, module }),
             Err(error) => served.unreadable.push(format!("{module}@{version}: {error}")),
         }
     }
+    drop(rows);
     served.versions.sort_by(|a, b| (&a.module.slug, &a.module.version).cmp(&(&b.module.slug, &b.module.version)));
     Ok(served)
 }
