@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 const WRONG_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
+    api_server::memory::share();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -14,7 +14,7 @@ pub mod rollups;
 
 use tokio::task::JoinSet;
 
-use crate::{agents::pulse, state::App};
+use crate::{agents::pulse, memory, state::App};
 
 /// Starts every task.
 pub fn spawn(app: &App, tasks: &mut JoinSet<()>) {
@@ -25,6 +25,7 @@ pub fn spawn(app: &App, tasks: &mut JoinSet<()>) {
     tasks.spawn(dispatch::run(app.clone()));
     tasks.spawn(drift::run(app.clone()));
     tasks.spawn(leases::run(app.clone()));
+    tasks.spawn(memory::run(app.clone()));
     tasks.spawn(pulse::run(app.clone()));
     tasks.spawn(retention::run(app.clone()));
     tasks.spawn(rollups::run(app.clone()));
