@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use crds::tenant::Tenant;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::{EncodePrivateKey, spki::der::pem::LineEnding};
@@ -29,6 +29,10 @@ const ADMIN: &str = "root@tenantra.example";
 /// Few sign-ins may fail at once.
 const BETWEEN_SIGN_INS: Duration = Duration::from_secs(6);
 const START_LIMIT: Duration = Duration::from_mins(1);
+/// API and Postgres are quiet when they have used no more than so much of a processor in each of so many seconds.
+const QUIET_CPU_S: f64 = 0.1;
+const QUIET_SECONDS: u32 = 2;
+const QUIET_LIMIT: u32 = 300;
 /// All enrolments and all sign-ins come from one address here, and a benchmark may last longer than an hour.
 const LIMITS: [(&str, &str); 3] = [
     ("TENA_ENROLL_PER_MINUTE", "1000000"),
@@ -258,6 +262,27 @@ impl Installation {
     pub async fn checkpoint(&self) -> anyhow::Result<()> {
         sqlx::query("CHECKPOINT").execute(&self.admin).await?;
         Ok(())
+    }
+
+    /// Waits until API and Postgres have done what was left to do after the last answer.
+    pub async fn quiet(&self) -> anyhow::Result<()> {
+        let mut quiet = 0;
+        for _ in 0..QUIET_LIMIT {
+            let before = self.usage()?;
+            sleep(Duration::from_secs(1)).await;
+            let used = self.usage()? - before;
+            quiet = if used.api_s + used.postgres_s <= QUIET_CPU_S { quiet + 1 } else { 0 };
+            if quiet == QUIET_SECONDS {
+                return Ok(());
+            }
+        }
+        bail!("API and Postgres were not quiet for {QUIET_SECONDS} s together in {QUIET_LIMIT} s")
+    }
+
+    /// Bytes of write-ahead log that Postgres has written so far.
+    pub async fn wal_bytes(&self) -> anyhow::Result<f64> {
+        let bytes = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8";
+        Ok(sqlx::query_scalar(bytes).fetch_one(&self.admin).await?)
     }
 
     /// Statements a second of an API that nobody talks to.

@@ -1,10 +1,15 @@
-//! The limit: the rows that an ingest wrote, read back from its tables, and brought by binary COPY into tables with the same
-//! columns, constraints and indexes, in as many transactions. Nothing parses, compares or decides here.
+//! The limit: every row that an ingest wrote, read back from its tables in the order in which it was written, and brought by
+//! binary COPY into tables with the same columns, constraints, foreign keys and indexes, which hold as many rows; in as many
+//! transactions, each with its own commit that waits for the disk, over connections that stay open, in pieces of the same size
+//! as ours. Nothing parses, compares or decides here.
+//!
+//! Left out is what an ingest writes and nobody can read back: the queue of drift, from which a worker has taken its rows, and
+//! UPDATEs of rows that were there. Both make the limit higher than it is.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use uuid::Uuid;
@@ -29,42 +34,54 @@ const TABLES: [(&str, &str); 11] = [
 ];
 /// What others set later.
 const LATER: [&str; 3] = ["sequence", "hash", "done_at"];
+/// Bytes that are sent together, as the ingest sends them: Postgres takes in the first while the last are on their way.
+const CHUNK: usize = 128 << 10;
 const SOURCE: &str = "tenant_acme";
 const TARGET: &str = "tenant_peer";
 
-/// The tables that are copied into, and the connection.
+/// The tables that are copied into, and the connections that are open to them.
 pub struct Peer {
     admin: PgPool,
-    owner_url: String,
+    free: Mutex<Vec<PgConnection>>,
 }
 
-async fn write(connection: &mut PgConnection, transaction: &[Batch]) -> anyhow::Result<()> {
+/// Writes one transaction, and says how many findings were in it.
+async fn write(connection: &mut PgConnection, transaction: &[Batch]) -> anyhow::Result<u64> {
+    let mut findings = 0;
     let mut tx = connection.begin().await?;
-    for Batch { statement, data } in transaction {
+    for Batch { table, statement, data } in transaction {
         let mut copy = tx.copy_in_raw(statement).await?;
-        copy.send(data.as_slice()).await?;
-        copy.finish().await?;
+        for chunk in data.chunks(CHUNK) {
+            copy.send(chunk).await?;
+        }
+        let rows = copy.finish().await?;
+        findings += if *table == "findings" { rows } else { 0 };
     }
     tx.commit().await?;
-    Ok(())
+    Ok(findings)
 }
 
 /// The rows of one table in one transaction.
 struct Batch {
+    table: &'static str,
     statement: String,
     data: Vec<u8>,
 }
 
 impl Peer {
-    /// Makes the tables.
-    pub async fn new(installation: &Installation) -> anyhow::Result<Self> {
+    /// Makes the tables, and so many connections.
+    pub async fn new(installation: &Installation, at_once: usize) -> anyhow::Result<Self> {
         installation.schema("peer").await?;
         let admin = installation.admin.clone();
         let like = format!("CREATE TABLE {TARGET}.outbox (LIKE shared.outbox INCLUDING ALL)");
         sqlx::query(AssertSqlSafe(like)).execute(&admin).await?;
         let own = format!("ALTER TABLE {TARGET}.outbox OWNER TO tenantra_owner");
         sqlx::query(AssertSqlSafe(own)).execute(&admin).await?;
-        Ok(Self { admin, owner_url: installation.owner_url.clone() })
+        let mut free = Vec::new();
+        for _ in 0..at_once {
+            free.push(PgConnection::connect(&installation.owner_url).await?);
+        }
+        Ok(Self { admin, free: Mutex::new(free) })
     }
 
     /// Copies what the ingest of these assets wrote. Reading it back is not part of the figures.
@@ -78,28 +95,30 @@ impl Peer {
         let transactions = self.read(assets).await?;
         let bring = format!("INSERT INTO {TARGET}.assets SELECT * FROM {SOURCE}.assets WHERE asset_id = ANY($1)");
         sqlx::query(AssertSqlSafe(bring)).bind(assets).execute(&self.admin).await?;
-        let mut connections = Vec::new();
-        for _ in 0..at_once {
-            connections.push(PgConnection::connect(&self.owner_url).await?);
-        }
-        let connections = Mutex::new(connections);
+        // What the API does after it has answered would otherwise be done while this is measured.
+        installation.quiet().await?;
         installation.checkpoint().await?;
+        let wal_before = installation.wal_bytes().await?;
         let before = installation.usage()?;
         let begun = Instant::now();
-        stream::iter(&transactions)
+        let copied: Vec<u64> = stream::iter(&transactions)
             .map(|transaction| async {
-                // As many at once as there are connections.
-                let free = connections.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                // No more at once than there are connections.
+                let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
                 let mut connection = free.context("a connection is free")?;
-                write(&mut connection, transaction).await?;
-                connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-                anyhow::Ok(())
+                let copied = write(&mut connection, transaction).await?;
+                self.free.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                anyhow::Ok(copied)
             })
             .buffer_unordered(at_once)
-            .try_collect::<()>()
+            .try_collect()
             .await?;
         let wall = begun.elapsed().as_secs_f64();
         let used = installation.usage()? - before;
+        let wal = installation.wal_bytes().await? - wal_before;
+        #[expect(clippy::cast_precision_loss, reason = "some thousand findings")]
+        let copied = copied.iter().sum::<u64>() as f64;
+        ensure!((copied - findings).abs() < 0.5, "{copied} findings were copied of {findings}");
         #[expect(clippy::cast_precision_loss, reason = "some thousand statements")]
         let statements = transactions.iter().map(|batches| batches.len() + 2).sum::<usize>() as f64;
         #[expect(clippy::cast_precision_loss, reason = "some megabytes")]
@@ -110,6 +129,7 @@ impl Peer {
             ("postgres_cpu_s", used.postgres_s),
             ("statements", statements * 10_000.0 / findings),
             ("bytes", bytes * 10_000.0 / findings),
+            ("wal_bytes", wal * 10_000.0 / findings),
         ]))
     }
 
@@ -129,8 +149,10 @@ impl Peer {
                     .replace("{places}", &of("asset_id, module"))
                     .replace("{source}", SOURCE)
                     .replace("{xid}", &xid);
-                let read =
-                    format!("COPY (SELECT {columns} FROM {from}.{table} WHERE {condition}) TO STDOUT (FORMAT binary)");
+                // In the order in which they were written, which is that of the table: nothing was deleted before.
+                let read = format!(
+                    "COPY (SELECT {columns} FROM {from}.{table} WHERE {condition} ORDER BY ctid) TO STDOUT (FORMAT binary)"
+                );
                 let mut connection = self.admin.acquire().await?;
                 let chunks = connection.copy_out_raw(&read).await.with_context(|| read.clone())?;
                 let data: Vec<u8> = chunks
@@ -140,7 +162,7 @@ impl Peer {
                     })
                     .await?;
                 let statement = format!("COPY {TARGET}.{table} ({columns}) FROM STDIN (FORMAT binary)");
-                batches.push(Batch { statement, data });
+                batches.push(Batch { table, statement, data });
             }
             transactions.push(batches);
         }
