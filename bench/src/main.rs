@@ -63,7 +63,7 @@ enum Bench {
     },
     /// The overview for 50 people at once, lists of 100 rows, and a file of a million findings; at one and at ten million.
     Read {
-        /// Whether ten million are brought in as well, which takes some minutes and 10 GB.
+        /// Whether ten million are brought in as well, which takes some ten minutes and up to 10 GB of disk.
         #[arg(long, env = "X10", default_value_t = true, action = clap::ArgAction::Set)]
         x10: bool,
     },

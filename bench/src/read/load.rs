@@ -1,19 +1,26 @@
 //! A tenant of 10,000 hosts with as many findings as asked for, brought in by COPY as the schema's owner. Checks, severities
 //! and titles are the catalog's; hosts enrol at random over 90 days, most of a host's findings come with its first scan and the
-//! rest later, one in ten is closed. Scores are what a recompute gives, and a recompute is asked.
+//! rest later, one in ten is closed. Scores are what a recompute gives, and a recompute is asked. The tables have no foreign
+//! keys and no indexes meanwhile; afterwards they are as they were, checked, vacuumed and analysed.
 
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use store::{Db, PoolOptions, Read, TenantRef, compliance, scores};
 
+use super::bare::Bare;
+use super::disk::Disk;
+use crate::installation::Installation;
+
 pub const ASSETS: u64 = 10_000;
 const CHECKS_OF_ASSET: u64 = 40;
 const RUNS_OF_ASSET: u64 = 20;
+/// Findings of one COPY; after each the log is let go of.
+const AT_ONCE: u64 = 1_000_000;
 /// Text that is sent together.
 const BATCH_BYTES: usize = 1024 * 1024;
 const DAYS: u64 = 90;
@@ -30,6 +37,7 @@ struct Check {
 
 pub struct Loader {
     owner: PgConnection,
+    disk: Disk,
     content: Content,
     findings: u64,
 }
@@ -58,8 +66,8 @@ fn asset(number: u64) -> String {
 }
 
 impl Loader {
-    pub async fn new(owner_url: &str) -> anyhow::Result<Self> {
-        let mut owner = PgConnection::connect(owner_url).await?;
+    pub async fn new(installation: &Installation) -> anyhow::Result<Self> {
+        let mut owner = PgConnection::connect(&installation.owner_url).await?;
         owner.execute("SET search_path = tenant_acme, pg_temp").await?;
         owner.execute("SET maintenance_work_mem = '512MB'").await?;
         let checks: Vec<Check> =
@@ -68,13 +76,14 @@ impl Loader {
                 .await?;
         ensure!(checks.len() >= 100, "the catalog has {} checks", checks.len());
         let content = Content { checks, begin: Utc::now() - TimeDelta::days(91) };
-        Ok(Self { owner, content, findings: 0 })
+        Ok(Self { owner, disk: Disk::new(installation.admin.clone()), content, findings: 0 })
     }
 
     /// Hosts, their agents, verdicts, and runs.
     pub async fn hosts(&mut self) -> anyhow::Result<()> {
-        let Self { owner, content, findings: _ } = self;
+        let Self { owner, disk, content, findings: _ } = self;
         let modules = content.modules();
+        let bare = Bare::strip(owner, &["agents", "asset_modules", "check_states", "runs"]).await?;
         let columns = "assets (asset_id, identity, kind, name, os, labels, first_seen_at, last_seen_at)";
         copy(owner, columns, 0..ASSETS, |n, line| {
             let (first, last) = (text(content.enrolled(n)), text(Utc::now() - seconds(mix(n, 9) % 600)));
@@ -121,35 +130,33 @@ impl Loader {
             let (ended, asset) = (text(Utc::now() - seconds(n / 7)), asset(n % ASSETS));
             write!(line, "{}\t{asset}\t{module}\t{version}\t{status}\t{ended}\t41\t{ended}", id(4, n))
         })
-        .await
+        .await?;
+        bare.restore(owner, disk).await
     }
 
     /// Findings up to `wanted` in all, over the hosts in turn; then scores and statistics.
     pub async fn findings(&mut self, tenant: &TenantRef, api_url: &str, wanted: u64) -> anyhow::Result<()> {
         let begun = Instant::now();
-        let first = self.findings;
-        // What the indexes are is read, not repeated here; they are built once for all rows.
-        let indexes: Vec<String> = sqlx::query_scalar(
-            "SELECT indexdef FROM pg_indexes WHERE schemaname = 'tenant_acme' AND tablename = 'findings'
-             AND indexname <> 'findings_pkey'",
-        )
-        .fetch_all(&mut self.owner)
-        .await?;
-        for index in &indexes {
-            let name = index.split_whitespace().nth(2).context("an index has a name")?;
-            self.owner.execute(sqlx::query(AssertSqlSafe(format!("DROP INDEX tenant_acme.{name}")))).await?;
+        let Self { owner, disk, content, findings } = self;
+        if *findings > 0 {
+            #[expect(clippy::cast_precision_loss, reason = "some million findings")]
+            let times = wanted as f64 / *findings as f64;
+            disk.has_room(times).await?;
         }
-        self.owner.execute("ALTER TABLE findings DROP CONSTRAINT findings_pkey").await?;
+        let bare = Bare::strip(owner, &["findings"]).await?;
         let columns =
             "findings (finding_id, asset_id, module, module_version, check_id, resource, severity, status, evidence,
             content_hash, run_id, first_seen_at, opened_at, closed_at)";
-        let Self { owner, content, findings: _ } = self;
-        copy(owner, columns, first..wanted, |n, line| content.finding(n, line)).await?;
-        self.findings = wanted;
-        self.owner.execute("ALTER TABLE findings ADD CONSTRAINT findings_pkey PRIMARY KEY (finding_id)").await?;
-        for index in indexes {
-            self.owner.execute(sqlx::query(AssertSqlSafe(index))).await?;
+        while *findings < wanted {
+            let next = wanted.min(*findings + AT_ONCE);
+            copy(owner, columns, *findings..next, |n, line| content.finding(n, line)).await?;
+            // Of the new rows alone, and without indexes: what a later scan would write to the log at once.
+            sqlx::query("VACUUM findings").execute(&mut *owner).await?;
+            disk.checkpoint().await?;
+            *findings = next;
+            eprintln!("  {next} of {wanted} after {:.0} s", begun.elapsed().as_secs_f64());
         }
+        bare.restore(owner, disk).await?;
         for statement in [SCORES, TREND] {
             sqlx::query(statement).bind(tenant.id).execute(&mut self.owner).await?;
         }
@@ -169,7 +176,8 @@ impl Loader {
         tx.rollback().await?;
         db.close().await;
         eprintln!("{wanted} findings are there after {:.0} s", begun.elapsed().as_secs_f64());
-        Ok(())
+        self.disk.checkpoint().await?;
+        self.disk.tell().await
     }
 }
 

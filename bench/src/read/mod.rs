@@ -5,6 +5,8 @@
 //! The people ask again as soon as they are answered, with no pause, and share the machine's processors with all that answers
 //! them. The file of ten million is one of a million of its rows (the closed ones), and all of it once for the rate.
 
+mod bare;
+mod disk;
 mod load;
 mod people;
 
@@ -25,7 +27,7 @@ const MILLION: u64 = 1_000_000;
 
 pub async fn run(runs: u32, is_ten_million_too: bool) -> anyhow::Result<()> {
     let platform = Platform::start().await?;
-    let mut loader = Loader::new(&platform.installation.owner_url).await?;
+    let mut loader = Loader::new(&platform.installation).await?;
     loader.hosts().await?;
     loader.findings(&platform.tenant, &platform.installation.api_url, MILLION).await?;
     let people = People::sign_in(&platform.installation).await?;
