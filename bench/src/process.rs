@@ -76,6 +76,12 @@ pub fn peak_mib(pid: u32) -> anyhow::Result<f64> {
     Ok(kib(pid, "VmHWM").context("/proc/<pid>/status has VmHWM")? / 1024.0)
 }
 
+/// What a process has resident now, in MiB: in all, and of it what are pages of files, as the program's own code is.
+pub fn resident_mib(pid: u32) -> anyhow::Result<(f64, f64)> {
+    let mib = |line| anyhow::Ok(kib(pid, line).with_context(|| format!("/proc/<pid>/status has {line}"))? / 1024.0);
+    Ok((mib("VmRSS")?, mib("RssFile")?))
+}
+
 /// What a process and its descendants have resident now, in MiB; one that has ended counts nothing.
 pub fn tree_mib(pid: u32) -> f64 {
     kib(pid, "VmRSS").unwrap_or(0.0) / 1024.0 + children(pid).into_iter().map(tree_mib).sum::<f64>()

@@ -3,7 +3,11 @@
 //! program. No peer does the same; the goals stand beside.
 //!
 //! The people ask again as soon as they are answered, with no pause, and share the machine's processors with all that answers
-//! them. The file of ten million is one of a million of its rows (the closed ones), and all of it once for the rate.
+//! them: an answer waits while the machine works for 49 others. `api_cpu_ms`, `postgres_cpu_ms` and `people_cpu_ms` are what one
+//! overview takes of whom, readings that many share among them. `csv_start_mib` is what the API held before the file, `csv_start_program_mib` of it the program
+//! and other files; `csv_peak_mib` less the first is what the file took.
+//!
+//! The file of ten million is one of a million of its rows (the closed ones), and all of it once for the rate.
 
 mod bare;
 mod disk;
@@ -79,20 +83,36 @@ fn median(runs: &[Figures], key: &str) -> f64 {
 
 /// What the figures of one size are called.
 struct Keys {
-    overview: [&'static str; 5],
+    overview: [&'static str; 8],
     list: [&'static str; 4],
-    csv: [&'static str; 4],
+    csv: [&'static str; 6],
 }
 
 const KEYS: Keys = Keys {
-    overview: ["p50_ms", "p95_ms", "p99_ms", "per_s", "statements"],
+    overview: ["p50_ms", "p95_ms", "p99_ms", "per_s", "statements", "api_cpu_ms", "postgres_cpu_ms", "people_cpu_ms"],
     list: ["list_p50_ms", "list_p95_ms", "list_worst_p95_ms", "list_statements"],
-    csv: ["csv_wall_s", "csv_cpu_s", "csv_peak_mib", "csv_bytes"],
+    csv: ["csv_wall_s", "csv_cpu_s", "csv_peak_mib", "csv_bytes", "csv_start_mib", "csv_start_program_mib"],
 };
 const TEN: Keys = Keys {
-    overview: ["x10_p50_ms", "x10_p95_ms", "x10_p99_ms", "x10_per_s", "x10_statements"],
+    overview: [
+        "x10_p50_ms",
+        "x10_p95_ms",
+        "x10_p99_ms",
+        "x10_per_s",
+        "x10_statements",
+        "x10_api_cpu_ms",
+        "x10_postgres_cpu_ms",
+        "x10_people_cpu_ms",
+    ],
     list: ["x10_list_p50_ms", "x10_list_p95_ms", "x10_list_worst_p95_ms", "x10_list_statements"],
-    csv: ["x10_csv_wall_s", "x10_csv_cpu_s", "x10_csv_peak_mib", "x10_csv_bytes"],
+    csv: [
+        "x10_csv_wall_s",
+        "x10_csv_cpu_s",
+        "x10_csv_peak_mib",
+        "x10_csv_bytes",
+        "x10_csv_start_mib",
+        "x10_csv_start_program_mib",
+    ],
 };
 
 /// The API with a tenant.
@@ -109,11 +129,18 @@ impl Platform {
 
     async fn measure(&self, people: &People, keys: &Keys, file: &str, rows: u64) -> anyhow::Result<Figures> {
         let api_pid = self.installation.api_pid();
+        let (used_before, people_before) = (self.installation.usage()?, process::cpu_seconds(std::process::id())?);
         let overview = people.overviews().await?;
+        let used = self.installation.usage()? - used_before;
+        let people_cpu = process::cpu_seconds(std::process::id())? - people_before;
+        // Of one answer.
+        let [api_ms, postgres_ms, people_ms] =
+            [used.api_s, used.postgres_s, people_cpu].map(|cpu_s| cpu_s * 1_000.0 / overview.count());
         let lists = people.lists().await?;
         let counted = people.statements(&self.installation.admin).await?;
         // What the process has taken so far is forgotten; what the kernel says from here on is the file's.
         fs::write(format!("/proc/{api_pid}/clear_refs"), "5")?;
+        let (resident, of_files) = process::resident_mib(api_pid)?;
         let cpu_before = process::cpu_seconds(api_pid)?;
         let written = people.file(file).await?;
         let csv_cpu = process::cpu_seconds(api_pid)? - cpu_before;
@@ -122,7 +149,7 @@ impl Platform {
         let is_about = (rows - rows / 100) <= written.rows && written.rows <= *expected.end();
         ensure!(is_about, "the file has {} rows, not about {rows}", written.rows);
         eprintln!(
-            "overview p95 {:.1} ms ({:.0}/s); lists p95 {:.1} ms, the worst ({}) {:.1} ms; a file of {} rows in {:.1} s, {peak:.0} MiB",
+            "overview p95 {:.1} ms ({:.0}/s); lists p95 {:.1} ms, the worst ({}) {:.1} ms; a file of {} rows in {:.1} s, {peak:.0} MiB of which {resident:.0} were there before; an overview takes {api_ms:.2} ms of the API, {postgres_ms:.2} ms of Postgres, {people_ms:.2} ms of those who ask",
             overview.at(95),
             overview.per_s,
             lists.all.at(95),
@@ -137,6 +164,9 @@ impl Platform {
             overview.at(99),
             overview.per_s,
             counted.overview,
+            api_ms,
+            postgres_ms,
+            people_ms,
             lists.all.at(50),
             lists.all.at(95),
             lists.worst.at(95),
@@ -145,6 +175,8 @@ impl Platform {
             csv_cpu,
             peak,
             written.bytes,
+            resident,
+            of_files,
         ];
         let names = keys.overview.iter().chain(&keys.list).chain(&keys.csv).copied();
         let figures: Figures = names.zip(values).collect();

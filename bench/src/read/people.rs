@@ -59,6 +59,12 @@ impl Times {
         Self { sorted, per_s }
     }
 
+    /// Answers.
+    #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 requests")]
+    pub fn count(&self) -> f64 {
+        self.sorted.len() as f64
+    }
+
     /// The time within which so many of a hundred were answered.
     pub fn at(&self, percent: usize) -> f64 {
         let place = (self.sorted.len() * percent).div_ceil(100).saturating_sub(1);
