@@ -54,7 +54,7 @@ async fn those_who_look_at_once_share_the_work_and_see_their_own_tenant() -> Res
         assert!(score || body["trend"] == json!([]), "{body}");
         assert_eq!(body["assets"], 1);
     }
-    for (tenant, tag, body) in &seen {
+    for (tenant, tag, body) in seen.iter().take(10) {
         for (other, other_tag, other_body) in &seen {
             assert_eq!(tag == other_tag, body == other_body, "a tag for each answer");
             assert!(tenant == other || tag != other_tag);
