@@ -35,7 +35,7 @@ fn give_back() {
     malloc_trim(0);
 }
 
-/// Gives back what requests and background work have left, again and again; it takes less than a millisecond.
+/// Gives back what requests and background work have left, again and again.
 pub async fn run(app: App) {
     let work = async {
         loop {

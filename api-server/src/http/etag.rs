@@ -39,10 +39,10 @@ pub async fn middleware(request: Request, next: Next) -> Response {
     let Ok(bytes) = to_bytes(body, LIMIT_BYTES).await else {
         return Error::internal("an answer was larger than the ETag layer takes").into_response();
     };
-    if !parts.headers.contains_key(header::ETAG) {
-        if let Ok(tag) = of(&bytes) {
-            parts.headers.insert(header::ETAG, tag);
-        }
+    if !parts.headers.contains_key(header::ETAG)
+        && let Ok(tag) = of(&bytes)
+    {
+        parts.headers.insert(header::ETAG, tag);
     }
     let is_known = known.is_some_and(|known| parts.headers.get(header::ETAG).is_some_and(|tag| matches(&known, tag)));
     if is_known {

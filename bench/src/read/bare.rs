@@ -16,14 +16,14 @@ struct Definition {
     name: String,
     /// The letter of `pg_constraint`, `index`, or `of constraint` for an index that comes with one.
     kind: String,
-    definition: String,
+    source: String,
     /// Whether foreign keys lead to the table.
     is_referred: bool,
 }
 
 /// Of the schema of the session's search path.
 const DEFINITIONS: &str = "SELECT t.relname::text AS of_table, c.conname::text AS name, c.contype::text AS kind,
-        pg_get_constraintdef(c.oid) AS definition,
+        pg_get_constraintdef(c.oid) AS source,
         EXISTS (SELECT FROM pg_constraint r WHERE r.confrelid = c.conrelid) AS is_referred
     FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
     WHERE t.relnamespace = current_schema()::regnamespace AND c.contype IN ('c', 'f', 'p', 'u', 'x')
@@ -56,11 +56,11 @@ impl Definition {
     }
 
     fn creating(&self) -> String {
-        let Self { of_table, name, definition, .. } = self;
+        let Self { of_table, name, source, .. } = self;
         if self.kind == "index" {
-            definition.clone()
+            source.clone()
         } else {
-            format!("ALTER TABLE \"{of_table}\" ADD CONSTRAINT \"{name}\" {definition}")
+            format!("ALTER TABLE \"{of_table}\" ADD CONSTRAINT \"{name}\" {source}")
         }
     }
 }
@@ -114,9 +114,9 @@ async fn definitions(owner: &mut PgConnection) -> anyhow::Result<Vec<Definition>
 mod tests {
     use super::*;
 
-    fn definition(kind: &str, definition: &str, is_referred: bool) -> Definition {
+    fn definition(kind: &str, source: &str, is_referred: bool) -> Definition {
         let (of_table, name) = ("findings".to_owned(), "one".to_owned());
-        Definition { of_table, name, kind: kind.to_owned(), definition: definition.to_owned(), is_referred }
+        Definition { of_table, name, kind: kind.to_owned(), source: source.to_owned(), is_referred }
     }
 
     #[test]
