@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 
 pub mod agents;
+pub mod attempt;
 pub mod audit_key;
 pub mod auth;
 pub mod compliance;

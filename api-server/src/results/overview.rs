@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    attempt::{self, Missed},
     auth::{Allow, Scope, permission::ReadResults},
     compliance::view::CheckCounts,
     error::{Error, Result},
@@ -30,8 +31,8 @@ use crate::{
 };
 
 /// The overviews that are being read, by tenant and whether its plan has a score; nothing else of the caller is in one. A
-/// failure is not shared: who meets one reads again, and is told what is wrong.
-pub type Overviews = Rounds<(Uuid, bool), Option<Page>>;
+/// reading has a time limit, so that one that hangs does not hold up those behind it.
+pub type Overviews = Rounds<(Uuid, bool), Result<Page, Missed>>;
 
 /// An overview as it is sent.
 #[derive(Clone, Debug)]
@@ -125,10 +126,13 @@ pub struct DayScore {
 pub async fn read(_: Allow<ReadResults>, scope: Scope, State(app): State<App>) -> Result<Response> {
     let has_score = plan::has(&scope.resource.spec, Feature::ComplianceScore);
     let (db, tenant) = (app.db.clone(), scope.tenant.clone());
-    let read = move || async move { Page::read(&db, &tenant, has_score).await.ok() };
+    let read = move || async move {
+        attempt::for_many("an overview", attempt::LIMIT, Page::read(&db, &tenant, has_score)).await
+    };
     let page = match app.overviews.join((scope.tenant.id, has_score), read).await {
-        Some(page) => page,
-        None => Page::read(&app.db, &scope.tenant, has_score).await?,
+        Ok(page) => page,
+        Err(Missed::Away) => return Err(attempt::away()),
+        Err(Missed::Refused) => attempt::alone(attempt::LIMIT, Page::read(&app.db, &scope.tenant, has_score)).await?,
     };
     Ok(page.into_response())
 }

@@ -20,7 +20,8 @@ use futures::{
 /// Keys above which those that nobody reads any more are forgotten.
 const REMEMBERED: usize = 64;
 
-/// Reads by what is read: a tenant, and what else the answer depends on. `V` is cheap to clone.
+/// Reads by what is read: a tenant, and what else the answer depends on. `V` is cheap to clone. A read has to end by itself,
+/// also where nobody answers it: those who ask next wait for its end.
 pub struct Rounds<K, V: Clone> {
     latest: Mutex<HashMap<K, Round<V>>>,
 }
@@ -95,6 +96,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::{
+        attempt::{Missed, for_many},
+        error::Result,
+    };
 
     #[tokio::test]
     async fn whoever_asks_gets_an_answer_begun_after_they_asked_and_few_are_begun() {
@@ -130,6 +135,27 @@ mod tests {
         assert_eq!(rounds.join(Uuid::nil(), || async { 7 }).await, 7);
         let elsewhere = rounds.join(Uuid::max(), || async { 8 }).await;
         assert_eq!(elsewhere, 8);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_hangs_ends_with_its_limit_however_many_go_on_asking() {
+        let rounds = Arc::new(Rounds::default());
+        let hangs = || for_many("a test", Duration::from_millis(100), std::future::pending::<Result<u32>>());
+        let hung = tokio::spawn(rounds.enter(Uuid::nil(), hangs));
+        let mut asking = JoinSet::new();
+        for _ in 0..30 {
+            let rounds = Arc::clone(&rounds);
+            asking.spawn(async move {
+                let answer = rounds.join(Uuid::nil(), || async { Ok(7) });
+                timeout(Duration::from_secs(10), answer).await
+            });
+            // Somebody waits at any time.
+            sleep(Duration::from_millis(10)).await;
+        }
+        for answer in asking.join_all().await {
+            assert_eq!(answer.unwrap(), Ok(7));
+        }
+        assert_eq!(hung.await.unwrap(), Err(Missed::Away));
     }
 
     #[tokio::test]
