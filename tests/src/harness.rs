@@ -15,7 +15,7 @@ use run::Durability;
 pub use cluster::Cluster;
 pub use counted::Counted;
 pub use openbao::OpenBao;
-pub use postgres::Postgres;
+pub use postgres::{Postgres, Stopped};
 pub use program::{children, envelopes, program};
 pub use wait::{eventually, until};
 

@@ -4,25 +4,25 @@
 //! deactivated account holds from the next request on, on every replica, for the price of one indexed look-up; requests that
 //! come together share a statement.
 
-use std::time::Duration;
-
 use http::{HeaderMap, header, request::Parts};
-use store::principal::{self, Belonging, Principal, SignIn};
+use store::{
+    Db,
+    principal::{self, Belonging, Principal, SignIn},
+};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
+    attempt::{self, Missed},
     auth::{Role, cookies, together::Together},
     error::{Error, Result},
     http::origin,
     state::App,
 };
 
-/// A look-up for several requests that takes longer is given up, and each of them asks by itself.
-const TOGETHER_LIMIT: Duration = Duration::from_secs(5);
-
-/// Sign-ins that are being looked up. A failure is not shared: who meets one asks by itself, and is told what is wrong.
-pub type SignIns = Together<SignIn, Option<Principal>>;
+/// Sign-ins that are being looked up. While Postgres does not answer, all who wait are told so; who meets another failure asks
+/// by itself, and is told what is wrong.
+pub type SignIns = Together<SignIn, Result<Option<Principal>, Missed>>;
 
 /// Who is calling.
 #[derive(Clone, Debug)]
@@ -100,12 +100,24 @@ async fn principal_of(app: &App, sign_in: SignIn) -> Result<Option<Principal>> {
     let db = app.db.clone();
     let look_up = move |asked: Vec<SignIn>| {
         let db = db.clone();
-        async move { timeout(TOGETHER_LIMIT, principal::of_sign_ins(&db, &asked)).await.ok()?.ok() }
+        async move {
+            let found = async { principal::of_sign_ins(&db, &asked).await.map_err(Error::from) };
+            Some(match attempt::for_many("sign-ins", attempt::LIMIT, found).await {
+                Ok(found) => found.into_iter().map(Ok).collect(),
+                Err(missed) => vec![Err(missed); asked.len()],
+            })
+        }
     };
-    if let Some(found) = app.sign_ins.ask(sign_in, look_up).await {
-        return Ok(found);
+    // The wait for a turn counts as well: nobody queues up behind a Postgres that does not answer.
+    match timeout(attempt::LIMIT, app.sign_ins.ask(sign_in, look_up)).await {
+        Ok(Some(Ok(found))) => Ok(found),
+        Ok(Some(Err(Missed::Away))) | Err(_) => Err(attempt::away()),
+        Ok(Some(Err(Missed::Refused)) | None) => attempt::alone(attempt::LIMIT, ask_alone(&app.db, sign_in)).await,
     }
-    Ok(principal::of_sign_ins(&app.db, &[sign_in]).await?.pop().flatten())
+}
+
+async fn ask_alone(db: &Db, sign_in: SignIn) -> Result<Option<Principal>> {
+    Ok(principal::of_sign_ins(db, &[sign_in]).await?.pop().flatten())
 }
 
 /// The token of `Authorization: Bearer`.

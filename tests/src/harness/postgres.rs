@@ -52,17 +52,21 @@ impl Postgres {
         self.run.pid("TENA_DEV_PG_PID")
     }
 
+    /// Stops the server with all its processes, so that connections stay and nobody answers, until the guard is dropped.
+    pub fn stop(&self) -> anyhow::Result<Stopped> {
+        let pid = self.pid()?;
+        signal([pid], Signal::STOP);
+        // Now it starts none.
+        signal(children(pid), Signal::STOP);
+        Ok(Stopped(pid))
+    }
+
     /// Ends the server with SIGKILL, all its processes at once, and waits until it is started again and lets people in. The
     /// development cluster starts it again five times in a minute at most.
     pub async fn kill(&self) -> anyhow::Result<()> {
         let pid = self.pid()?;
         // The postmaster first: it would start again what it loses.
-        for one in std::iter::once(pid).chain(children(pid)) {
-            if let Some(one) = i32::try_from(one).ok().and_then(Pid::from_raw) {
-                // An error says that it has ended already.
-                let _ = kill_process(one, Signal::KILL);
-            }
-        }
+        signal(std::iter::once(pid).chain(children(pid)), Signal::KILL);
         until(BACK_WITHIN, "PostgreSQL is back", async || {
             let now = self.pid()?;
             if now == pid || now == 0 {
@@ -72,5 +76,24 @@ impl Postgres {
             Ok(true)
         })
         .await
+    }
+}
+
+/// A server that was stopped; it goes on when this is dropped.
+#[derive(Debug)]
+pub struct Stopped(u32);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal(children(self.0).into_iter().chain([self.0]), Signal::CONT);
+    }
+}
+
+fn signal(processes: impl IntoIterator<Item = u32>, signal: Signal) {
+    for one in processes {
+        if let Some(one) = i32::try_from(one).ok().and_then(Pid::from_raw) {
+            // An error says that it has ended already.
+            let _ = kill_process(one, signal);
+        }
     }
 }

@@ -22,7 +22,7 @@ use reqwest::{Method, Response, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use store::{Bootstrap, OwnerDb, PoolOptions, Slug, TenantRef};
-use tests::harness::{Cluster, Postgres, program, until};
+use tests::harness::{Cluster, Postgres, Stopped, program, until};
 use url::Url;
 use uuid::Uuid;
 
@@ -150,6 +150,11 @@ impl Fixture {
     /// Ends the database as a power cut would, and waits until it is back.
     pub async fn kill_database(&self) -> Result<()> {
         self.postgres.kill().await
+    }
+
+    /// Stops the database, so that nobody answers, until the guard is dropped.
+    pub fn stop_database(&self) -> Result<Stopped> {
+        self.postgres.stop()
     }
 
     /// A tenant: its resource by Kubernetes and its schema by the store, as the operator would.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures::future::try_join_all;
@@ -124,5 +124,42 @@ async fn nothing_is_lost_or_doubled_when_program_and_database_are_killed_in_turn
     let acknowledged = [Acknowledged { tenant, runs }];
     let found = examine(&fixture.owner, &fixture.api_db()?, &database, &acknowledged).await?;
     assert_eq!(found, Aftermath::default());
+    Ok(())
+}
+
+/// Requests that come at once while the database does not answer.
+const UNANSWERED: usize = 60;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_while_the_database_does_not_answer_is_told_so_in_seconds_and_served_when_it_is_back() -> Result<()>
+{
+    let fixture = Fixture::start().await?;
+    fixture.tenant("acme", json!({ "plan": "Enterprise" })).await?;
+    let person = fixture.person("acme", "readonly").await?;
+    let ask = || async { anyhow::Ok(person.get("/v1/overview").send().await?.status()) };
+    assert_eq!(ask().await?, StatusCode::OK);
+
+    let stopped = fixture.stop_database()?;
+    let refused = (0..UNANSWERED).map(|_| async {
+        let began = Instant::now();
+        let response = person.get("/v1/overview").send().await?;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key("retry-after"));
+        let body: Value = response.json().await?;
+        assert_eq!(body["code"], "unavailable", "{body}");
+        anyhow::Ok(began.elapsed())
+    });
+    let longest = try_join_all(refused).await?.into_iter().max().unwrap_or_default();
+    println!("the last of {UNANSWERED} was told after {longest:?}");
+    // Five seconds and what a busy machine adds; a second try would make it ten.
+    assert!(longest < Duration::from_secs(8), "{longest:?}");
+    drop(stopped);
+
+    tests::harness::until(Duration::from_secs(30), "the database serves again", async || {
+        Ok(ask().await? == StatusCode::OK)
+    })
+    .await?;
+    let served = try_join_all((0..UNANSWERED).map(|_| ask())).await?;
+    assert!(served.iter().all(|status| *status == StatusCode::OK), "{served:?}");
     Ok(())
 }
