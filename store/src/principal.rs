@@ -39,7 +39,7 @@ pub struct Belonging {
 }
 
 /// A sign-in, as an access token names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SignIn {
     /// Whose it says that it is.
     pub user_id: Uuid,

@@ -1,10 +1,11 @@
 //! One look-up for many requests. Whoever asks while look-ups are under way waits for the next one, which asks for all who
 //! wait at once and begins after they came: nobody is let in by what held before their own request, and nothing is kept. A
-//! request that comes alone is asked for at once, by itself.
+//! request that comes alone is asked for at once, by itself. The same asked for by many takes one place among them.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque, hash_map::Entry},
     future::Future,
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 
 /// Look-ups under way, each with a connection: one that hangs does not hold up all others.
 const AT_ONCE: usize = 2;
-/// Requests in one look-up.
+/// Keys in one look-up.
 const TOGETHER: usize = 100;
 
 /// Those who wait, no more than there are requests, and the look-ups under way.
@@ -22,25 +23,28 @@ pub struct Together<K, V>(Arc<Mutex<State<K, V>>>);
 #[derive(Debug)]
 struct State<K, V> {
     running: usize,
-    waiting: VecDeque<Waiting<K, V>>,
+    /// What is waited for, in turn.
+    turns: VecDeque<K>,
+    /// Who waits for it: the same keys.
+    waiting: HashMap<K, Vec<oneshot::Sender<V>>>,
 }
 
-#[derive(Debug)]
+/// Those who wait for the same.
 struct Waiting<K, V> {
     key: K,
-    sender: oneshot::Sender<V>,
+    senders: Vec<oneshot::Sender<V>>,
 }
 
 impl<K, V> Default for Together<K, V> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(State { running: 0, waiting: VecDeque::new() })))
+        Self(Arc::new(Mutex::new(State { running: 0, turns: VecDeque::new(), waiting: HashMap::new() })))
     }
 }
 
 impl<K, V> Together<K, V>
 where
-    K: Copy + Send + 'static,
-    V: Send + 'static,
+    K: Eq + Hash + Copy + Send + 'static,
+    V: Clone + Send + 'static,
 {
     /// What a look-up that begins now or later says of `key`; none if it failed. `look_up` gives one value for each key, in
     /// their order, and is called unless a look-up of somebody else will take this key along.
@@ -52,9 +56,16 @@ where
         let (sender, receiver) = oneshot::channel();
         let begins = {
             let mut state = lock(&self.0);
-            state.waiting.push_back(Waiting { key, sender });
-            let begins = state.running < AT_ONCE;
-            state.running += usize::from(begins);
+            let State { running, turns, waiting } = &mut *state;
+            match waiting.entry(key) {
+                Entry::Occupied(mut known) => known.get_mut().push(sender),
+                Entry::Vacant(new) => {
+                    turns.push_back(key);
+                    new.insert(vec![sender]);
+                }
+            }
+            let begins = *running < AT_ONCE;
+            *running += usize::from(begins);
             begins
         };
         if begins {
@@ -72,7 +83,7 @@ struct Turns<K, V> {
     is_over: bool,
 }
 
-impl<K: Copy, V> Turns<K, V> {
+impl<K: Eq + Hash + Copy, V: Clone> Turns<K, V> {
     async fn run<L, F>(mut self, mut look_up: L)
     where
         L: FnMut(Vec<K>) -> F,
@@ -85,8 +96,10 @@ impl<K: Copy, V> Turns<K, V> {
             }
             let values = look_up(asking.iter().map(|one| one.key).collect()).await;
             for (one, value) in asking.into_iter().zip(values.into_iter().flatten()) {
-                // Whoever has left needs no answer.
-                let _ = one.sender.send(value);
+                for sender in one.senders {
+                    // Whoever has left needs no answer.
+                    let _ = sender.send(value.clone());
+                }
             }
         }
     }
@@ -94,11 +107,18 @@ impl<K: Copy, V> Turns<K, V> {
     /// Those to be asked for now; none at the end.
     fn next(&mut self) -> Vec<Waiting<K, V>> {
         let mut state = lock(&self.state);
-        state.waiting.retain(|one| !one.sender.is_closed());
-        let count = state.waiting.len().min(TOGETHER);
-        let asking: Vec<_> = state.waiting.drain(..count).collect();
+        let State { running, turns, waiting } = &mut *state;
+        waiting.retain(|_, senders| {
+            senders.retain(|sender| !sender.is_closed());
+            !senders.is_empty()
+        });
+        turns.retain(|key| waiting.contains_key(key));
+        let mut asking = Vec::new();
+        for key in turns.drain(..turns.len().min(TOGETHER)) {
+            asking.extend(waiting.remove(&key).map(|senders| Waiting { key, senders }));
+        }
         if asking.is_empty() {
-            state.running -= 1;
+            *running -= 1;
             self.is_over = true;
         }
         asking
@@ -113,6 +133,7 @@ impl<K, V> Drop for Turns<K, V> {
         // It panicked or the program ends. Those who still wait are told so and ask by themselves.
         let mut state = lock(&self.state);
         state.running -= 1;
+        state.turns.clear();
         state.waiting.clear();
     }
 }
@@ -129,7 +150,8 @@ mod tests {
     };
 
     use tokio::{
-        task::JoinSet,
+        sync::Semaphore,
+        task::{JoinSet, yield_now},
         time::{sleep, timeout},
     };
 
@@ -178,6 +200,45 @@ mod tests {
         assert_eq!(timeout(Duration::from_secs(5), answer).await.unwrap(), Some(2));
         assert!(!stuck.is_finished());
         stuck.abort();
+    }
+
+    #[tokio::test]
+    async fn the_same_asked_for_often_takes_one_place_and_all_who_asked_are_answered() {
+        let together = Arc::new(Together::<u32, u32>::default());
+        let (leave, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let ask = |key: u32| {
+            let (together, leave, begun) = (Arc::clone(&together), Arc::clone(&leave), Arc::clone(&begun));
+            let look_up = move |keys: Vec<u32>| {
+                lock(&begun).push(keys.clone());
+                let leave = Arc::clone(&leave);
+                async move {
+                    let _leave = leave.acquire().await.ok()?;
+                    Some(keys)
+                }
+            };
+            async move { together.ask(key, look_up).await }
+        };
+        let mut tasks = JoinSet::new();
+        // All that may run hang.
+        for (number, key) in [8, 9].into_iter().enumerate() {
+            tasks.spawn(ask(key));
+            while lock(&begun).len() <= number {
+                yield_now().await;
+            }
+        }
+        for _ in 0..300 {
+            tasks.spawn(ask(1));
+        }
+        tasks.spawn(ask(2));
+        while lock(&together.0).waiting.values().map(Vec::len).sum::<usize>() < 301 {
+            yield_now().await;
+        }
+        leave.add_permits(AT_ONCE);
+        let mut answers = tasks.join_all().await;
+        answers.sort_unstable();
+        assert_eq!(answers[..300], [Some(1); 300]);
+        assert_eq!(answers[300..], [Some(2), Some(8), Some(9)]);
+        assert_eq!(*lock(&begun), [vec![8], vec![9], vec![1, 2]]);
     }
 
     #[tokio::test]
