@@ -30,10 +30,7 @@ pub async fn for_many<T>(
 ) -> Result<T, Missed> {
     match timeout(limit, work).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => {
-            tracing::warn!(what, error = %chain(&error), "what several requests share was not read");
-            Err(Missed::of(&error))
-        }
+        Ok(Err(error)) => Err(Missed::of(what, &error)),
         Err(_) => {
             tracing::warn!(what, seconds = limit.as_secs_f64(), "what several requests share took too long");
             Err(Missed::Away)
@@ -55,7 +52,9 @@ pub fn away() -> Error {
 }
 
 impl Missed {
-    fn of(error: &Error) -> Self {
+    /// Of an error, which is logged.
+    pub fn of(what: &'static str, error: &Error) -> Self {
+        tracing::warn!(what, error = %chain(error), "what several requests share was not read");
         match error {
             Error::Unavailable(_) | Error::Store(store::Error::Unavailable(_) | store::Error::TimedOut { .. }) => {
                 Self::Away

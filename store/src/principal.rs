@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::value::RawValue;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::names::{Slug, TenantRef};
 use crate::pool::Db;
 use crate::tenants::TenantState;
@@ -54,10 +55,22 @@ struct StoredMembership {
     role: Role,
 }
 
+fn belongings(stored: &RawValue) -> Result<Vec<Belonging>> {
+    let stored: BTreeMap<String, StoredMembership> =
+        serde_json::from_str(stored.get()).map_err(|source| Error::Database(sqlx::Error::Decode(source.into())))?;
+    stored
+        .into_iter()
+        .map(|(slug, StoredMembership { tenant_id, state, role })| {
+            let tenant = TenantRef { slug: Slug::parse(&slug)?, id: tenant_id };
+            Ok(Belonging { tenant, tenant_state: state, role })
+        })
+        .collect()
+}
+
 /// The people behind these sign-ins, in the same order; none for a sign-in that ended, is another's, or whose account may not
-/// sign in. One statement, without a transaction around it.
-pub async fn of_sign_ins(db: &Db, asked: &[SignIn]) -> Result<Vec<Option<Principal>>> {
-    type Row = (i64, Uuid, String, String, bool, Json<BTreeMap<String, StoredMembership>>);
+/// sign in. What cannot be read of one is an error in its place alone. One statement, without a transaction around it.
+pub async fn of_sign_ins(db: &Db, asked: &[SignIn]) -> Result<Vec<Result<Option<Principal>>>> {
+    type Row = (i64, Uuid, String, String, bool, Json<Box<RawValue>>);
     let users: Vec<Uuid> = asked.iter().map(|one| one.user_id).collect();
     let families: Vec<Uuid> = asked.iter().map(|one| one.family_id).collect();
     let mut single = db.single().await?;
@@ -81,20 +94,13 @@ pub async fn of_sign_ins(db: &Db, asked: &[SignIn]) -> Result<Vec<Option<Princip
     .fetch_all(single.connection()?)
     .await?;
     single.release();
-    let mut found: Vec<Option<Principal>> = asked.iter().map(|_| None).collect();
+    let mut found: Vec<Result<Option<Principal>>> = asked.iter().map(|_| Ok(None)).collect();
     for (place, user_id, email, name, is_super_admin, memberships) in rows {
-        let memberships = memberships
-            .0
-            .into_iter()
-            .map(|(slug, StoredMembership { tenant_id, state, role })| {
-                let tenant = TenantRef { slug: Slug::parse(&slug)?, id: tenant_id };
-                Ok(Belonging { tenant, tenant_state: state, role })
-            })
-            .collect::<Result<_>>()?;
         // Counted from 1.
         let place = usize::try_from(place - 1).ok();
         if let Some(known) = place.and_then(|place| found.get_mut(place)) {
-            *known = Some(Principal { user_id, email, name, is_super_admin, memberships });
+            *known = belongings(&memberships.0)
+                .map(|memberships| Some(Principal { user_id, email, name, is_super_admin, memberships }));
         }
     }
     Ok(found)

@@ -103,7 +103,9 @@ async fn principal_of(app: &App, sign_in: SignIn) -> Result<Option<Principal>> {
         async move {
             let found = async { principal::of_sign_ins(&db, &asked).await.map_err(Error::from) };
             Some(match attempt::for_many("sign-ins", attempt::LIMIT, found).await {
-                Ok(found) => found.into_iter().map(Ok).collect(),
+                Ok(found) => {
+                    found.into_iter().map(|one| one.map_err(|error| Missed::of("a sign-in", &error.into()))).collect()
+                }
                 Err(missed) => vec![Err(missed); asked.len()],
             })
         }
@@ -117,7 +119,7 @@ async fn principal_of(app: &App, sign_in: SignIn) -> Result<Option<Principal>> {
 }
 
 async fn ask_alone(db: &Db, sign_in: SignIn) -> Result<Option<Principal>> {
-    Ok(principal::of_sign_ins(db, &[sign_in]).await?.pop().flatten())
+    Ok(principal::of_sign_ins(db, &[sign_in]).await?.pop().transpose()?.flatten())
 }
 
 /// The token of `Authorization: Bearer`.
