@@ -189,6 +189,11 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// Whether the connection was lost that a statement was sent on, as all are by a restart of Postgres.
+    pub(crate) fn is_lost_connection(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::Io(_) | sqlx::Error::Database(_)))
+    }
+
     /// Whether trying the same again later can succeed without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -20,7 +20,7 @@ use crate::session::Single;
 use crate::tx::{Mode, OwnerTx, PlatformTx, TenantTx};
 
 /// A connection that has rested for longer is asked whether it lives before it serves anybody. It was asked when it was given
-/// back, and a busy pool gives out thousands in a second.
+/// back, and a busy pool gives out thousands in a second. Whoever meets one that was lost since takes another.
 const RESTED: Duration = Duration::from_millis(100);
 
 /// Size and time limits of a pool.
@@ -169,6 +169,12 @@ impl Db {
     pub(crate) async fn single(&self) -> Result<Single> {
         let permit = self.gate.enter(Party::Platform).await?;
         Single::open(&self.pool, permit).await
+    }
+
+    /// The same where a connection was lost just now, and others may be with it.
+    pub(crate) async fn living(&self) -> Result<Single> {
+        let permit = self.gate.enter(Party::Platform).await?;
+        Single::open_living(&self.pool, permit).await
     }
 
     /// Listens to notifications on a connection of its own.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::names::{Slug, TenantRef};
 use crate::pool::Db;
+use crate::session::Single;
 use crate::tenants::TenantState;
 use crate::users::Role;
 
@@ -70,10 +71,17 @@ fn belongings(stored: &RawValue) -> Result<Vec<Belonging>> {
 /// The people behind these sign-ins, in the same order; none for a sign-in that ended, is another's, or whose account may not
 /// sign in. What cannot be read of one is an error in its place alone. One statement, without a transaction around it.
 pub async fn of_sign_ins(db: &Db, asked: &[SignIn]) -> Result<Vec<Result<Option<Principal>>>> {
+    match read(db.single().await?, asked).await {
+        // Nothing is written, so it may be asked twice.
+        Err(error) if error.is_lost_connection() => read(db.living().await?, asked).await,
+        answer => answer,
+    }
+}
+
+async fn read(mut single: Single, asked: &[SignIn]) -> Result<Vec<Result<Option<Principal>>>> {
     type Row = (i64, Uuid, String, String, bool, Json<Box<RawValue>>);
     let users: Vec<Uuid> = asked.iter().map(|one| one.user_id).collect();
     let families: Vec<Uuid> = asked.iter().map(|one| one.family_id).collect();
-    let mut single = db.single().await?;
     // OFFSET 0 keeps it a look-up by index for each, however many the planner expects.
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT k.place, p.user_id, p.email, p.name, p.is_super_admin, p.memberships

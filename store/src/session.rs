@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Row as _};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -15,7 +15,8 @@ use crate::gate::Permit;
 
 /// How long opening, committing and rolling back may take once a connection is there.
 const CONTROL_LIMIT: Duration = Duration::from_secs(30);
-/// How long a connection that was dropped within its transaction may take to roll back before it is closed.
+/// How long a connection that was dropped within its transaction may take to roll back, and one that may be lost to answer,
+/// before it is closed.
 const ABANDONED_LIMIT: Duration = Duration::from_secs(5);
 
 /// A connection that is closed when it is dropped, unless [`Guarded::release`] says that its state is known again.
@@ -24,6 +25,13 @@ struct Guarded(Option<PoolConnection<Postgres>>);
 impl Guarded {
     fn release(mut self) -> Option<PoolConnection<Postgres>> {
         self.0.take()
+    }
+
+    async fn answers(&mut self) -> bool {
+        match self.0.as_mut() {
+            Some(connection) => matches!(timeout(ABANDONED_LIMIT, connection.ping()).await, Ok(Ok(()))),
+            None => false,
+        }
     }
 }
 
@@ -52,6 +60,29 @@ async fn control(
     guarded.release().map(|connection| (connection, rows)).ok_or_else(timed_out)
 }
 
+/// Takes a connection and begins a transaction on it. One that turns out to be lost is replaced once: nothing was begun on it.
+async fn begin(pool: &PgPool, opening: String) -> Result<(PoolConnection<Postgres>, Vec<PgRow>)> {
+    let connection = pool.acquire().await?;
+    match control(connection, opening.clone(), CONTROL_LIMIT).await {
+        Err(error) if error.is_lost_connection() => control(acquire_living(pool).await?, opening, CONTROL_LIMIT).await,
+        begun => begun,
+    }
+}
+
+/// A connection that answers, where one was lost and others may be with it; those are closed.
+async fn acquire_living(pool: &PgPool) -> Result<PoolConnection<Postgres>> {
+    for _ in 0..pool.num_idle() {
+        let mut guarded = Guarded(Some(pool.acquire().await?));
+        if guarded.answers().await
+            && let Some(connection) = guarded.release()
+        {
+            return Ok(connection);
+        }
+    }
+    // None of those that rested; this one is new, or was given back just now.
+    Ok(pool.acquire().await?)
+}
+
 /// An open transaction. Dropped without [`Session::commit`] it rolls back before the connection serves anybody else.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -63,16 +94,13 @@ pub(crate) struct Session {
 impl Session {
     /// Opens a transaction with one string, which begins with `BEGIN`. The permit is kept until the connection is free again.
     pub(crate) async fn open(pool: &PgPool, opening: String, permit: Option<Permit>) -> Result<Self> {
-        let connection = pool.acquire().await?;
-        let (connection, _) = control(connection, opening, CONTROL_LIMIT).await?;
+        let (connection, _) = begin(pool, opening).await?;
         Ok(Self { connection: Some(connection), permit })
     }
 
     /// The same, and the process id of the connection's backend, from the same round trip.
     pub(crate) async fn open_known(pool: &PgPool, opening: String, permit: Permit) -> Result<(Self, i32)> {
-        let connection = pool.acquire().await?;
-        let (connection, rows) =
-            control(connection, opening + "; SELECT pg_catalog.pg_backend_pid()", CONTROL_LIMIT).await?;
+        let (connection, rows) = begin(pool, opening + "; SELECT pg_catalog.pg_backend_pid()").await?;
         let session = Self { connection: Some(connection), permit: Some(permit) };
         let row = rows.first().ok_or(Error::Database(sqlx::Error::RowNotFound))?;
         Ok((session, row.try_get(0)?))
@@ -128,6 +156,11 @@ pub(crate) struct Single {
 impl Single {
     pub(crate) async fn open(pool: &PgPool, permit: Permit) -> Result<Self> {
         Ok(Self { connection: Guarded(Some(pool.acquire().await?)), permit })
+    }
+
+    /// The same where a connection was lost just now.
+    pub(crate) async fn open_living(pool: &PgPool, permit: Permit) -> Result<Self> {
+        Ok(Self { connection: Guarded(Some(acquire_living(pool).await?)), permit })
     }
 
     /// The connection, for statements of the extended protocol that name their schema.

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::try_join_all;
+use store::principal::{self, SignIn};
 use store::{Db, PoolOptions, Read, TenantRef};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::installation::Installation;
 
@@ -77,5 +80,28 @@ async fn a_tenant_with_many_requests_does_not_stand_before_another() -> anyhow::
     assert_eq!(busy.join_all().await.len(), 60);
     // In the order in which they came it would be sixty each time.
     assert!(overtaken < 20 * 6, "{overtaken} of the busy tenant's requests were served before twenty of the other's");
+    Ok(())
+}
+
+#[tokio::test]
+async fn connections_that_were_lost_while_they_rested_fail_nobody() -> anyhow::Result<()> {
+    let installation = Installation::start().await?;
+    let tenant = installation.tenant("acme").await?;
+    let options = PoolOptions { max_connections: 6, ..PoolOptions::named("counted") };
+    let db = Db::connect(&installation.url_of("tenantra_api")?, &options)?;
+    let nobody = SignIn { user_id: Uuid::now_v7(), family_id: Uuid::now_v7() };
+    for round in 0..10 {
+        for tx in try_join_all((0..4).map(|_| db.platform())).await? {
+            tx.rollback().await?;
+        }
+        let end = "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE application_name = 'counted'";
+        sqlx::query(end).execute(&installation.admin).await?;
+        // They have rested too short to be asked whether they live.
+        if round % 2 == 0 {
+            db.tenant::<Read>(&tenant).await?.rollback().await?;
+        } else {
+            assert!(principal::of_sign_ins(&db, &[nobody]).await?[0].as_ref().is_ok_and(Option::is_none));
+        }
+    }
     Ok(())
 }
