@@ -81,6 +81,7 @@ impl Postgres {
 
 /// A server that was stopped; it goes on when this is dropped.
 #[derive(Debug)]
+#[must_use = "the server goes on at once"]
 pub struct Stopped(u32);
 
 impl Drop for Stopped {
