@@ -170,7 +170,10 @@ fn a_policy_of_nftables_that_is_not_loaded_drops_nothing() {
         ("icmp type vmap { * : accept }", Verdict::Pass),
         ("ip saddr 10.0.0.0/8 tcp dport vmap { * : accept }", Verdict::Pass),
         ("ct state vmap { established : accept, new : accept }", Verdict::Fail),
-        ("ct state vmap { invalid : drop } accept", Verdict::Fail),
+        ("ct state vmap { invalid : drop } accept", Verdict::Pass),
+        ("ct state vmap { established : continue } accept", Verdict::Pass),
+        ("ct state vmap { new : continue } accept", Verdict::Fail),
+        ("tcp dport vmap { 25 : drop, * : continue } counter accept", Verdict::Fail),
         ("iifname . tcp dport vmap { \"eth1\" . 25 : drop, * : accept }", Verdict::Fail),
         ("meta protocol vmap { ip : jump first }; } chain first { counter accept", Verdict::Fail),
     ] {

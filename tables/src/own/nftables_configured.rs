@@ -15,7 +15,7 @@ use crate::shell_glob;
 use crate::units;
 
 table! {
-    /// Statements of nftables that are loaded at boot, one a row, with the table (`inet filter`) and the chain they stand in; white space reduced to one blank. A rule that looks its verdict up (`vmap`) is a row for each element of the map, as if it were written so (`ct state new accept`; `*` is all others).
+    /// Statements of nftables that are loaded at boot, one a row, with the table (`inet filter`) and the chain they stand in; white space reduced to one blank. A rule that looks its verdict up (`vmap`) is a row for each element of the map, as if it were written so (`ct state new accept`; `*` is all others); what follows the map is there for elements with the verdict `continue` alone.
     nftables_configured: kept {
         file: Text,
         line: BigInt,
@@ -51,13 +51,13 @@ fn unfolded(scan: &Scan, statements: Vec<(String, Statement)>) -> Vec<(String, S
             break;
         }
         let Statement { line, place, text } = statement;
-        let texts = match maps.unfold(&place.table, &text) {
+        let texts = match maps.unfold(&place.table, &text, room) {
             Unfolded::AsWritten => vec![text],
-            Unfolded::Rules(rules) if rules.len() <= room => {
-                room -= rules.len();
+            Unfolded::Rules(rules) => {
+                room = room.saturating_sub(rules.len());
                 rules
             }
-            Unfolded::Rules(_) | Unfolded::TooLarge => {
+            Unfolded::TooLarge => {
                 scan.warn(format!("{file}:{line}: there are too many verdicts to look up; they are not read"));
                 vec![text]
             }
@@ -313,7 +313,7 @@ pub(crate) fn fuzz(input: &[u8]) {
     let statements = parse(&String::from_utf8_lossy(input), &Place::default()).statements;
     let maps = maps_of(statements.iter());
     for Statement { place, text, .. } in &statements {
-        maps.unfold(&place.table, text);
+        maps.unfold(&place.table, text, MAX_UNFOLDED);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Maps of verdicts of nftables. A rule that looks its verdict up (`ct state vmap { established : accept, new : jump services }`)
-//! stands for a rule with each element, as if it were written so, and for what follows it without that condition. Maps with a
-//! name have the elements that they are defined with and those that are added; what is taken from them again is not looked at.
+//! stands for a rule with each element, as if it were written so. What follows the map is done for those alone whose verdict is
+//! `continue`: the rule ends where nothing is found, and with every other verdict. Maps with a name have the elements that they
+//! are defined with and those that are added; what is taken from them again is not looked at.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,16 +10,13 @@ use crate::own::nftables_configured::table_and_rest;
 
 /// Lookups in one rule.
 const MAX_LOOKUPS: usize = 16;
-/// The longest beginning of a rule; each element of its map has it.
-const MAX_BEGINNING_BYTES: usize = 1_024;
-/// Elements of the maps of one rule.
-const MAX_ELEMENTS: usize = 10_000;
+/// The most that may stand around a map: each element has what stands before it, and may have what follows.
+const MAX_AROUND_BYTES: usize = 2_048;
 /// Words that say something of an element, behind what is looked up.
 const OPTIONS: [&str; 7] = ["comment", "counter", "expires", "last", "limit", "quota", "timeout"];
-const VERDICTS: [&str; 6] = ["accept", "continue", "drop", "goto", "jump", "return"];
-/// What a field is named behind: `tcp dport`, but `iifname`.
-const HEADERS: [&str; 14] =
-    ["arp", "ct", "ether", "icmp", "icmpv6", "ip", "ip6", "meta", "sctp", "tcp", "th", "udp", "udplite", "vlan"];
+const VERDICTS: [&str; 6] = ["accept", CONTINUE, "drop", "goto", "jump", "return"];
+/// Goes on with what follows the map.
+const CONTINUE: &str = "continue";
 
 /// What is looked up, `*` for all others, and the verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +49,7 @@ pub(super) enum Unfolded {
     /// It looks no verdict up that is known.
     AsWritten,
     Rules(Vec<String>),
-    /// Its elements, or what stands before its map, are more than what is held.
+    /// That is more than there is room for, or what stands around its map is too long.
     TooLarge,
 }
 
@@ -91,30 +89,44 @@ impl Maps {
         });
     }
 
-    /// The rules that a rule of a table stands for, in their order.
-    pub fn unfold(&self, table: &str, rule: &str) -> Unfolded {
+    /// The rules that a rule of a table stands for, in their order, and no more of them than there is room for.
+    pub fn unfold(&self, table: &str, rule: &str, room: usize) -> Unfolded {
+        let Some(lookup) = self.lookup(table, rule) else { return Unfolded::AsWritten };
         let mut rules = Vec::new();
-        let mut left = rule.to_owned();
-        for _ in 0..=MAX_LOOKUPS {
-            let Some(Lookup { before, elements, behind }) = self.lookup(table, &left) else {
-                if !left.is_empty() && left != rule {
-                    rules.push(left.clone());
-                }
-                return if rules.is_empty() { Unfolded::AsWritten } else { Unfolded::Rules(rules) };
-            };
-            if rules.len() + elements.len() > MAX_ELEMENTS || before.len() > MAX_BEGINNING_BYTES {
-                return Unfolded::TooLarge;
-            }
-            rules.extend(elements.iter().map(|Element { key, verdict }| format!("{before} {key} {verdict}")));
-            left = if behind.is_empty() {
-                String::new()
-            } else {
-                format!("{} {behind}", without_key(before)).trim_start().to_owned()
-            };
+        if self.add(table, &lookup, MAX_LOOKUPS, room, &mut rules) {
+            Unfolded::Rules(rules)
+        } else {
+            Unfolded::TooLarge
         }
-        Unfolded::TooLarge
     }
 
+    /// Adds the rules that a lookup stands for, which may lead to so many lookups; says whether there was room for them.
+    fn add(&self, table: &str, lookup: &Lookup<'_, '_>, lookups: usize, room: usize, rules: &mut Vec<String>) -> bool {
+        let Lookup { before, elements, behind } = lookup;
+        let elements: &[Element] = elements;
+        let goes_on = |element: &Element| element.verdict == CONTINUE && !behind.is_empty();
+        let around = before.len() + if elements.iter().any(goes_on) { behind.len() } else { 0 };
+        if lookups == 0 || around > MAX_AROUND_BYTES || elements.len() > room.saturating_sub(rules.len()) {
+            return false;
+        }
+        for element in elements {
+            let Element { key, verdict } = element;
+            let rule = format!("{before} {key} {}", if goes_on(element) { behind } else { verdict.as_str() });
+            let next = if goes_on(element) { self.lookup(table, &rule) } else { None };
+            let has_room = if let Some(next) = next {
+                self.add(table, &next, lookups - 1, room, rules)
+            } else {
+                rules.push(rule);
+                rules.len() <= room
+            };
+            if !has_room {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The first lookup of a rule; none where its elements are not known, or there are none.
     fn lookup<'a, 'b>(&'a self, table: &str, rule: &'b str) -> Option<Lookup<'a, 'b>> {
         const WORD: &str = "vmap";
         let at = find(rule, WORD)?;
@@ -129,7 +141,7 @@ impl Maps {
         };
         let behind = behind.trim();
         let behind = if behind.starts_with("comment ") { "" } else { behind };
-        Some(Lookup { before, elements, behind })
+        (!elements.is_empty()).then_some(Lookup { before, elements, behind })
     }
 }
 
@@ -189,29 +201,16 @@ fn outside_quotes(text: &str) -> impl Iterator<Item = (usize, char)> {
     })
 }
 
-/// A beginning without what is looked up at its end: `tcp dport`, or `iifname . tcp dport`.
-fn without_key(before: &str) -> String {
-    let mut words: Vec<&str> = before.split(' ').collect();
-    loop {
-        words.pop();
-        if words.last().is_some_and(|word| HEADERS.contains(word)) {
-            words.pop();
-        }
-        if words.last() != Some(&".") {
-            return words.join(" ");
-        }
-        words.pop();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const ROOM: usize = 100;
+
     /// The rules that one in `inet filter` stands for, with signs between them; one that stays as it is has none.
     fn shown(maps: &Maps, rule: &str) -> String {
-        match maps.unfold("inet filter", rule) {
+        match maps.unfold("inet filter", rule, ROOM) {
             Unfolded::AsWritten => "as written".to_owned(),
             Unfolded::Rules(rules) => rules.join("|"),
             Unfolded::TooLarge => "too large".to_owned(),
@@ -229,20 +228,39 @@ mod tests {
                 "iif eth0 tcp dport 22 drop|iif eth0 tcp dport * accept",
             ),
             ("iifname . tcp dport vmap { \"a\" . 22 : accept }", "iifname . tcp dport \"a\" . 22 accept"),
-            ("ct state vmap { invalid : drop } accept", "ct state invalid drop|accept"),
-            (
-                "ip saddr 10.0.0.0/8 ct state vmap { new : drop } counter iifname . tcp dport vmap { \"a\" . 22 : drop } accept",
-                "ip saddr 10.0.0.0/8 ct state new drop|ip saddr 10.0.0.0/8 counter iifname . tcp dport \"a\" . 22 drop|\
-                 ip saddr 10.0.0.0/8 counter accept",
-            ),
             ("log prefix \"a vmap { b : accept }\" drop", "as written"),
             ("ct state new accept", "as written"),
             ("ip saddr vmap @unknown", "as written"),
-            ("ct state vmap { new : accept } ip saddr vmap @unknown", "ct state new accept|ip saddr vmap @unknown"),
             ("ct state vmap $variable", "as written"),
             ("ct state vmap { new }", "as written"),
             ("ct state vmap { new : accept", "as written"),
             ("dnat to tcp dport map { 80 : 10.0.0.1 }", "as written"),
+        ] {
+            assert_eq!(shown(&Maps::default(), rule), expected, "{rule}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_map_is_done_for_those_alone_that_go_on() {
+        for (rule, expected) in [
+            ("ct state vmap { invalid : drop } accept", "ct state invalid drop"),
+            ("ct state vmap { new : accept } ip saddr vmap @unknown", "ct state new accept"),
+            ("ct state vmap { new : continue } accept", "ct state new accept"),
+            ("ct state vmap { new : continue } comment \"x\"", "ct state new continue"),
+            (
+                "tcp dport vmap { 22 : drop, * : continue } counter accept",
+                "tcp dport 22 drop|tcp dport * counter accept",
+            ),
+            ("ct state vmap { new : continue } ip saddr vmap @unknown", "ct state new ip saddr vmap @unknown"),
+            (
+                "ip saddr 10.0.0.0/8 ct state vmap { new : continue, invalid : drop, related : continue } counter \
+                 iifname . tcp dport vmap { \"a\" . 22 : drop, \"a\" . 80 : continue } accept",
+                "ip saddr 10.0.0.0/8 ct state new counter iifname . tcp dport \"a\" . 22 drop|\
+                 ip saddr 10.0.0.0/8 ct state new counter iifname . tcp dport \"a\" . 80 accept|\
+                 ip saddr 10.0.0.0/8 ct state invalid drop|\
+                 ip saddr 10.0.0.0/8 ct state related counter iifname . tcp dport \"a\" . 22 drop|\
+                 ip saddr 10.0.0.0/8 ct state related counter iifname . tcp dport \"a\" . 80 accept",
+            ),
         ] {
             assert_eq!(shown(&Maps::default(), rule), expected, "{rule}");
         }
@@ -260,7 +278,7 @@ mod tests {
             "ip saddr 10.0.0.0/8 drop|ip saddr 0.0.0.0/0 accept"
         );
         maps.take("", &format!("add map inet filter b {body}"));
-        assert_eq!(shown(&maps, "ip saddr vmap @b drop"), "ip saddr 10.0.0.0/8 drop|drop");
+        assert_eq!(shown(&maps, "ip saddr vmap @b drop"), "ip saddr 10.0.0.0/8 drop");
         maps.take("inet filter", "map empty { type ipv4_addr : verdict }");
         assert_eq!(shown(&maps, "ip saddr vmap @empty"), "as written");
         maps.take("inet other", &format!("map c {body}"));
@@ -271,22 +289,35 @@ mod tests {
 
     #[test]
     fn what_would_take_too_much_is_left() {
-        let listed = "1 : drop, ".repeat(MAX_ELEMENTS + 1);
-        assert_eq!(shown(&Maps::default(), &format!("mark vmap {{ {listed} }}")), "too large");
-        let long = "counter ".repeat(MAX_BEGINNING_BYTES);
-        assert_eq!(shown(&Maps::default(), &format!("{long}mark vmap {{ 1 : drop }}")), "too large");
-        let many = "mark vmap { 1 : drop } ".repeat(MAX_LOOKUPS + 1);
-        assert_eq!(shown(&Maps::default(), &many), "too large");
+        let maps = Maps::default();
+        let of = |count: usize| format!("mark vmap {{ {} }}", "1 : drop, ".repeat(count));
+        assert_eq!(shown(&maps, &of(ROOM)).matches("mark 1 drop").count(), ROOM);
+        assert_eq!(shown(&maps, &of(ROOM + 1)), "too large");
+        let long = "counter ".repeat(MAX_AROUND_BYTES / 8 + 1);
+        assert_eq!(shown(&maps, &format!("{long}mark vmap {{ 1 : drop }}")), "too large");
+        assert_eq!(shown(&maps, &format!("mark vmap {{ 1 : continue }} {long}drop")), "too large");
+        assert_eq!(shown(&maps, &format!("mark vmap {{ 1 : drop }} {long}drop")), "mark 1 drop", "nothing has it");
+        let many = "mark vmap { 1 : continue } ".repeat(MAX_LOOKUPS + 1);
+        assert_eq!(shown(&maps, &many), "too large");
+        let grows = "mark vmap { 1 : continue, 2 : continue } ".repeat(MAX_LOOKUPS);
+        assert_eq!(shown(&maps, &grows), "too large");
+    }
+
+    #[test]
+    fn a_map_that_leads_to_itself_has_an_end() {
+        let mut maps = Maps::default();
+        maps.take("inet filter", "map a { elements = { vmap @a : continue, 1 : continue } }");
+        assert_eq!(shown(&maps, "mark vmap @a accept"), "too large");
     }
 
     proptest! {
         #[test]
-        fn any_rule_is_read_without_panic(words in prop::collection::vec("vmap|map|element|elements|=|[{}:,@*é\"]|[a-z]", 0..20)) {
+        fn any_rule_is_read_without_panic(words in prop::collection::vec("vmap|map|element|elements|continue|drop|=|[{}:,@*é\"]|[a-z]", 0..20)) {
             let text = words.join(" ");
             let mut maps = Maps::default();
             maps.take("inet filter", &text);
             maps.take("", &text);
-            maps.unfold("inet filter", &text);
+            maps.unfold("inet filter", &text, ROOM);
         }
     }
 }
