@@ -514,3 +514,30 @@ fn rules_of_nftables_that_look_their_verdict_up_are_those_that_they_stand_for() 
         ]
     );
 }
+
+#[test]
+fn verdicts_of_nftables_beyond_the_bound_stay_as_they_are_written() {
+    let elements = "10.0.0.1 : drop, ".repeat(6_000);
+    let host = Made::new().with(
+        "/etc/nftables.conf",
+        format!(
+            "table inet filter {{\n map hosts {{ type ipv4_addr : verdict; elements = {{ {elements} }} }}\n chain input {{\n\
+             ip saddr vmap @hosts\niif eth0 ip saddr vmap @hosts\niif lo accept\nct state vmap {{ new : drop }}\n }}\n}}\n"
+        ),
+    );
+    let rules = ask(
+        &host.image(),
+        "SELECT line, statement, count(*) FROM nftables_configured WHERE chain = 'input' AND line > 3 GROUP BY 1, 2 ORDER BY 1",
+    );
+    assert_eq!(
+        lines(&rules),
+        [
+            "4|ip saddr 10.0.0.1 drop|6000",
+            "5|iif eth0 ip saddr vmap @hosts|1",
+            "6|iif lo accept|1",
+            "7|ct state vmap { new : drop }|1",
+        ]
+    );
+    let [warning] = &rules.warnings[..] else { panic!("one warning, and not {:?}", rules.warnings) };
+    assert!(warning.message.contains(":5: there are too many verdicts to look up"), "{}", warning.message);
+}

@@ -44,21 +44,26 @@ fn rows(scan: &Scan) -> Rows {
 /// The statements with the rules in place of those that look their verdict up.
 fn unfolded(scan: &Scan, statements: Vec<(String, Statement)>) -> Vec<(String, Statement)> {
     let maps = maps_of(statements.iter().map(|(_, statement)| statement));
-    let mut room = MAX_UNFOLDED;
+    // None once it did not suffice: what is refused costs work as well.
+    let mut room = Some(MAX_UNFOLDED);
     let mut all = Vec::with_capacity(statements.len());
     for (file, statement) in statements {
         if !scan.budget().is_open() {
             break;
         }
         let Statement { line, place, text } = statement;
-        let texts = match maps.unfold(&place.table, &text, room) {
+        let unfolded = room.map_or(Unfolded::AsWritten, |room| maps.unfold(&place.table, &text, room));
+        let texts = match unfolded {
             Unfolded::AsWritten => vec![text],
             Unfolded::Rules(rules) => {
-                room = room.saturating_sub(rules.len());
+                room = room.map(|room| room.saturating_sub(rules.len()));
                 rules
             }
             Unfolded::TooLarge => {
-                scan.warn(format!("{file}:{line}: there are too many verdicts to look up; they are not read"));
+                scan.warn(format!(
+                    "{file}:{line}: there are too many verdicts to look up; those from here on are not read"
+                ));
+                room = None;
                 vec![text]
             }
         };

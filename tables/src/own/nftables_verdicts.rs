@@ -12,6 +12,8 @@ use crate::own::nftables_configured::table_and_rest;
 const MAX_LOOKUPS: usize = 16;
 /// The most that may stand around a map: each element has what stands before it, and may have what follows.
 const MAX_AROUND_BYTES: usize = 2_048;
+/// The longest element: many rules may look it up.
+const MAX_ELEMENT_BYTES: usize = 1_024;
 /// Words that say something of an element, behind what is looked up.
 const OPTIONS: [&str; 7] = ["comment", "counter", "expires", "last", "limit", "quota", "timeout"];
 const VERDICTS: [&str; 6] = ["accept", CONTINUE, "drop", "goto", "jump", "return"];
@@ -32,7 +34,9 @@ impl Element {
         let key: Vec<&str> = key.split_whitespace().take_while(|word| !OPTIONS.contains(word)).collect();
         let verdict: Vec<&str> = verdict.split_whitespace().collect();
         let is_verdict = verdict.first().is_some_and(|word| VERDICTS.contains(word));
-        (is_verdict && !key.is_empty()).then(|| Element { key: key.join(" "), verdict: verdict.join(" ") })
+        let element = Element { key: key.join(" "), verdict: verdict.join(" ") };
+        let is_short = element.key.len() + element.verdict.len() <= MAX_ELEMENT_BYTES;
+        (is_verdict && is_short && !element.key.is_empty()).then_some(element)
     }
 }
 
@@ -290,6 +294,8 @@ mod tests {
     #[test]
     fn what_would_take_too_much_is_left() {
         let maps = Maps::default();
+        let wide = "9".repeat(MAX_ELEMENT_BYTES);
+        assert_eq!(shown(&maps, &format!("mark vmap {{ {wide} : drop }}")), "as written");
         let of = |count: usize| format!("mark vmap {{ {} }}", "1 : drop, ".repeat(count));
         assert_eq!(shown(&maps, &of(ROOM)).matches("mark 1 drop").count(), ROOM);
         assert_eq!(shown(&maps, &of(ROOM + 1)), "too large");
