@@ -127,7 +127,7 @@ impl Bench {
     async fn new_findings(&self, senders: &mut [Sender], at_once: usize) -> anyhow::Result<Figures> {
         let bytes: usize = senders.iter().map(|sender| sender.packed.body.len()).sum();
         let bytes = f64::from(u32::try_from(bytes)?);
-        self.installation.quiet().await?;
+        self.installation.quiet(peer::SOURCE).await?;
         self.installation.checkpoint().await?;
         self.installation.forget_statements().await?;
         let wal_before = self.installation.wal_bytes().await?;
@@ -184,7 +184,7 @@ impl Bench {
             }
             repeats.push(pack(serde_json::to_vec(&request)?)?);
         }
-        self.installation.quiet().await?;
+        self.installation.quiet(peer::SOURCE).await?;
         self.installation.checkpoint().await?;
         self.installation.forget_statements().await?;
         let before = self.installation.usage()?;

@@ -36,7 +36,8 @@ const TABLES: [(&str, &str); 11] = [
 const LATER: [&str; 3] = ["sequence", "hash", "done_at"];
 /// Bytes that are sent together, as the ingest sends them: Postgres takes in the first while the last are on their way.
 const CHUNK: usize = 128 << 10;
-const SOURCE: &str = "tenant_acme";
+/// Where the API writes.
+pub const SOURCE: &str = "tenant_acme";
 const TARGET: &str = "tenant_peer";
 
 /// The tables that are copied into, and the connections that are open to them.
@@ -96,7 +97,7 @@ impl Peer {
         let bring = format!("INSERT INTO {TARGET}.assets SELECT * FROM {SOURCE}.assets WHERE asset_id = ANY($1)");
         sqlx::query(AssertSqlSafe(bring)).bind(assets).execute(&self.admin).await?;
         // What the API does after it has answered would otherwise be done while this is measured.
-        installation.quiet().await?;
+        installation.quiet(SOURCE).await?;
         installation.checkpoint().await?;
         let wal_before = installation.wal_bytes().await?;
         let before = installation.usage()?;
