@@ -134,15 +134,15 @@ impl Loader {
         bare.restore(owner, disk).await
     }
 
+    /// Whether there is room on disk for so many times as many findings as there are now.
+    pub async fn has_room(&self, times: u32) -> anyhow::Result<bool> {
+        self.disk.has_room(f64::from(times)).await
+    }
+
     /// Findings up to `wanted` in all, over the hosts in turn; then scores and statistics.
     pub async fn findings(&mut self, tenant: &TenantRef, api_url: &str, wanted: u64) -> anyhow::Result<()> {
         let begun = Instant::now();
         let Self { owner, disk, content, findings } = self;
-        if *findings > 0 {
-            #[expect(clippy::cast_precision_loss, reason = "some million findings")]
-            let times = wanted as f64 / *findings as f64;
-            disk.has_room(times).await?;
-        }
         let bare = Bare::strip(owner, &["findings"]).await?;
         let columns =
             "findings (finding_id, asset_id, module, module_version, check_id, resource, severity, status, evidence,

@@ -7,7 +7,8 @@
 //! overview takes of whom, readings that many share among them. `csv_start_mib` is what the API held before the file, `csv_start_program_mib` of it the program
 //! and other files; `csv_peak_mib` less the first is what the file took.
 //!
-//! The file of ten million is one of a million of its rows (the closed ones), and all of it once for the rate.
+//! The file of ten million is one of a million of its rows (the closed ones), and all of it once for the rate. Where the disk has
+//! no room for them, which is asked before the first run, or they fail, the million is told all the same.
 
 mod bare;
 mod disk;
@@ -34,6 +35,7 @@ pub async fn run(runs: u32, is_ten_million_too: bool) -> anyhow::Result<()> {
     let mut loader = Loader::new(&platform.installation).await?;
     loader.hosts().await?;
     loader.findings(&platform.tenant, &platform.installation.api_url, MILLION).await?;
+    let has_more = is_ten_million_too && loader.has_room(10).await?;
     let people = People::sign_in(&platform.installation).await?;
     let mut ours: Vec<Figures> = Vec::new();
     for run in 1..=runs {
@@ -48,30 +50,40 @@ pub async fn run(runs: u32, is_ten_million_too: bool) -> anyhow::Result<()> {
         ("csv_wall_s", 10.0),
         ("csv_peak_mib", 64.0),
     ]);
-    if is_ten_million_too {
-        loader.findings(&platform.tenant, &platform.installation.api_url, 10 * MILLION).await?;
-        for (run, figures) in (1..).zip(&mut ours) {
-            eprintln!("run {run} of {runs} at ten million");
-            figures.append(&mut platform.measure(&people, &TEN, "status=closed", MILLION).await?);
-        }
-        for (key, of) in
-            [("x10_p95_ms", "p95_ms"), ("x10_list_p95_ms", "list_p95_ms"), ("x10_csv_wall_s", "csv_wall_s")]
-        {
-            limit.insert(key, 1.5 * median(&ours, of));
-        }
-        limit.insert("x10_statements", 5.0);
-        limit.insert("x10_list_statements", 3.0);
-        limit.insert("x10_csv_peak_mib", 64.0);
-        // All ten million: not measured again, as its limit is a rate.
-        let all = people.file("status=all").await?;
-        ensure!(all.rows == 10 * MILLION, "the file has {} rows", all.rows);
-        #[expect(clippy::cast_precision_loss, reason = "ten million")]
-        let rows_per_s = all.rows as f64 / all.wall_s;
-        if let Some(first) = ours.first_mut() {
-            first.insert("x10_csv_rows_per_s", rows_per_s);
-        }
-    }
+    let ended =
+        if has_more { ten_million(&platform, &mut loader, &people, &mut ours, &mut limit).await } else { Ok(()) };
     Report { bench: "read", ours, peer: Vec::new(), limit, ratio: "p95_ms" }.print();
+    ended
+}
+
+/// The same with ten times as many findings, beside what was found before.
+async fn ten_million(
+    platform: &Platform,
+    loader: &mut Loader,
+    people: &People,
+    ours: &mut [Figures],
+    limit: &mut Figures,
+) -> anyhow::Result<()> {
+    loader.findings(&platform.tenant, &platform.installation.api_url, 10 * MILLION).await?;
+    let runs = ours.len();
+    for (run, figures) in (1..).zip(ours.iter_mut()) {
+        eprintln!("run {run} of {runs} at ten million");
+        figures.append(&mut platform.measure(people, &TEN, "status=closed", MILLION).await?);
+    }
+    for (key, of) in [("x10_p95_ms", "p95_ms"), ("x10_list_p95_ms", "list_p95_ms"), ("x10_csv_wall_s", "csv_wall_s")] {
+        limit.insert(key, 1.5 * median(ours, of));
+    }
+    limit.insert("x10_statements", 5.0);
+    limit.insert("x10_list_statements", 3.0);
+    limit.insert("x10_csv_peak_mib", 64.0);
+    // All ten million: not measured again, as its limit is a rate.
+    let all = people.file("status=all").await?;
+    ensure!(all.rows == 10 * MILLION, "the file has {} rows", all.rows);
+    #[expect(clippy::cast_precision_loss, reason = "ten million")]
+    let rows_per_s = all.rows as f64 / all.wall_s;
+    if let Some(first) = ours.first_mut() {
+        first.insert("x10_csv_rows_per_s", rows_per_s);
+    }
     Ok(())
 }
 
