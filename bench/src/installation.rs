@@ -279,14 +279,18 @@ impl Installation {
         Ok(())
     }
 
-    /// Writes out what Postgres holds back, so that each measurement begins in the same state.
-    pub async fn checkpoint(&self) -> anyhow::Result<()> {
-        sqlx::query("CHECKPOINT").execute(&self.admin).await?;
+    /// Brings all into the state in which each measurement begins: API and Postgres are quiet, statistics are new, which Postgres
+    /// would otherwise make meanwhile, and what it holds back is written out.
+    pub async fn settle(&self, schema: &str) -> anyhow::Result<()> {
+        self.quiet(schema).await?;
+        for statement in ["ANALYZE", "CHECKPOINT"] {
+            sqlx::query(statement).execute(&self.admin).await?;
+        }
         Ok(())
     }
 
     /// Waits until API and Postgres have done what was left to do after the last answer, in a tenant's schema and beside it.
-    pub async fn quiet(&self, schema: &str) -> anyhow::Result<()> {
+    async fn quiet(&self, schema: &str) -> anyhow::Result<()> {
         let mut quiet = 0;
         for _ in 0..QUIET_LIMIT {
             let before = self.usage()?;

@@ -4,8 +4,9 @@
 //! runs, and as what a poll says of runs that changed nothing.
 //!
 //! `ratio` is ours divided by the COPY's, one report after another; the goal is that half of it is reached. Each part begins
-//! when API and Postgres are quiet and after a checkpoint: what the API does with results after it has answered (roll-ups,
-//! drift, the audit chain) is part of no figure, and used to run while the COPY was measured, which made it look half as fast.
+//! when API and Postgres are quiet, and after ANALYZE and a checkpoint: nothing of what the API does with results after it has
+//! answered (roll-ups, drift, the audit chain) is left for the next part. What it does while later reports of the same part are
+//! sent is in ours alone, and ours is always measured before its COPY.
 //! Ours can come near the COPY, because it sends its new findings the same way while the later ones are still being planned;
 //! above it, it would be within the spread, or something is wrong with the COPY: `wal_bytes` and `postgres_cpu_s` of both say
 //! whether they did the same work.
@@ -127,8 +128,7 @@ impl Bench {
     async fn new_findings(&self, senders: &mut [Sender], at_once: usize) -> anyhow::Result<Figures> {
         let bytes: usize = senders.iter().map(|sender| sender.packed.body.len()).sum();
         let bytes = f64::from(u32::try_from(bytes)?);
-        self.installation.quiet(peer::SOURCE).await?;
-        self.installation.checkpoint().await?;
+        self.installation.settle(peer::SOURCE).await?;
         self.installation.forget_statements().await?;
         let wal_before = self.installation.wal_bytes().await?;
         let memory = Memory::watch(self.installation.postgres_pid()?);
@@ -184,8 +184,7 @@ impl Bench {
             }
             repeats.push(pack(serde_json::to_vec(&request)?)?);
         }
-        self.installation.quiet(peer::SOURCE).await?;
-        self.installation.checkpoint().await?;
+        self.installation.settle(peer::SOURCE).await?;
         self.installation.forget_statements().await?;
         let before = self.installation.usage()?;
         let begun = Instant::now();
@@ -197,6 +196,7 @@ impl Bench {
         let repeat_used = self.installation.usage()? - before;
         let statements = self.installation.statements().await? - self.idle * repeat;
 
+        self.installation.settle(peer::SOURCE).await?;
         let begun = Instant::now();
         for sender in senders.iter_mut() {
             let acks = sender.agent.packed_results(&sender.packed).await?;
@@ -204,6 +204,7 @@ impl Bench {
         }
         let duplicate = begun.elapsed().as_secs_f64();
 
+        self.installation.settle(peer::SOURCE).await?;
         let begun = Instant::now();
         for sender in senders.iter_mut() {
             let told = sender.agent.poll(0, unchanged(&sender.first)).await?;

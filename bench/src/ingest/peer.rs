@@ -114,8 +114,7 @@ impl Peer {
         let bring = format!("INSERT INTO {TARGET}.assets SELECT * FROM {SOURCE}.assets WHERE asset_id = ANY($1)");
         sqlx::query(AssertSqlSafe(bring)).bind(assets).execute(&self.admin).await?;
         // What the API does after it has answered would otherwise be done while this is measured.
-        installation.quiet(SOURCE).await?;
-        installation.checkpoint().await?;
+        installation.settle(SOURCE).await?;
         let wal_before = installation.wal_bytes().await?;
         let before = installation.usage()?;
         let begun = Instant::now();
