@@ -42,6 +42,11 @@ impl Route {
     pub fn names_a_thing(&self) -> bool {
         self.path.contains('{')
     }
+
+    /// Whether the path says of which tenant: the platform's own routes.
+    pub fn names_a_tenant(&self) -> bool {
+        self.path.starts_with("/v1/tenants/{")
+    }
 }
 
 /// All that are attacked.
